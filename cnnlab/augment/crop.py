@@ -1,0 +1,32 @@
+"""Random crop of a padded image: a random shift."""
+
+import torch
+from torch.nn import functional as F
+
+from cnnlab.augment import chosen
+from cnnlab.limits import Count, Probability
+
+
+def crop(
+    images: torch.Tensor,
+    uniforms: torch.Tensor,
+    *,
+    padding: Count = 4,
+    probability: Probability = 1.0,
+) -> torch.Tensor:
+    """Pads with black and cuts the original size out at a random place.
+
+    Args:
+        images: (N, C, H, W)
+        uniforms: (N, DRAWS) in [0, 1); the first two give the row and the column
+        padding: pixels on each side; the shift is -padding ... padding in both directions
+        probability: share of the images that are shifted
+    """
+    n, _, height, width = images.shape
+    padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
+    offsets = (uniforms[:, :2] * (2 * padding + 1)).long()  # (N, 2) in 0 ... 2 padding
+    offsets = torch.where(chosen(uniforms, probability)[:, 0, 0], offsets, padding)
+    rows = offsets[:, :1] + torch.arange(height, device=images.device)  # (N, H)
+    columns = offsets[:, 1:] + torch.arange(width, device=images.device)  # (N, W)
+    image = torch.arange(n, device=images.device)[:, None, None]
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

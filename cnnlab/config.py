@@ -1,0 +1,310 @@
+"""The configs: what may be set, of which type, in which unit, within which limits.
+
+`compose` lets Hydra put a config together from conf/ and sweeps/; `validate` refuses what is not
+allowed, all faults at once; `build` makes a part (a norm, a schedule, a dataset) from its config.
+A part's own keys are the keyword-only arguments of its function, with their annotations as types.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import fields
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.dataclasses import dataclass
+
+from cnnlab.faults import Refused, nearest
+from cnnlab.limits import Count, Seed
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+SWEEPS = ROOT / "sweeps"
+
+GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
+"""The config groups whose options are parts, in the order of a config."""
+
+CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def _known_device(device: str) -> str:
+    kind, colon, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (colon and kind != "cuda"):
+        raise ValueError(f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, ('auto', 'cpu', 'cuda', 'mps'))}")
+    if colon and not index.isdecimal():
+        raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
+    if kind == "cuda":
+        import torch  # 2 s; only who asks for a GPU pays
+
+        count = torch.cuda.device_count()
+        if count <= int(index or 0):
+            found = f"only cuda:0 to cuda:{count - 1} are" if count else "no CUDA device is"
+            raise ValueError(f"{found} visible here; use device=auto or device=cpu")
+    if kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise ValueError("no Apple GPU is visible here; use device=auto or device=cpu")
+    return device
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Variant:
+    """One variant of a sweep that is no full grid."""
+
+    overrides: str
+    """What is set, as on the command line: `norm=bn lr=0.02`."""
+    published: dict[Literal["best_val_accuracy", "final_train_loss", "final_train_accuracy"], float] = Field(default_factory=dict)
+    """What somebody else measured, by the name of our metric."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Sweep:
+    """How a sweep's variants are listed, beyond the grid of `hydra.sweeper.params`."""
+
+    variants: list[Variant] = Field(default_factory=list)
+    """Explicit variants; each is crossed with the grid, if there is one."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Config:
+    """Everything that is set for one run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None
+    """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
+    epochs: Count
+    """Passes over the training images."""
+    batch_size: Count
+    """Images a step."""
+    seed: Seed
+    """Of weights, order and augmentation."""
+    device: Annotated[str, AfterValidator(_known_device)]
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: Literal["fp32", "tf32", "bf16"]
+    """Arithmetic: fp32, tf32 (CUDA) or bf16 (mixed)."""
+    evaluate_test: Annotated[bool, Strict()]
+    """Test accuracy, once, at the end, of the best weights."""
+    outputs: str
+    """Folder of all records."""
+    sweep: Sweep
+    """The sweep's design."""
+    data: dict[str, Any]
+    """The images."""
+    model: dict[str, Any]
+    """The network."""
+    norm: dict[str, Any]
+    """Normalisation after each convolution."""
+    activation: dict[str, Any]
+    """Activation function."""
+    augment: dict[str, dict[str, Any]]
+    """Operations on training images, in their order."""
+    lr: dict[str, Any]
+    """Learning-rate schedule; a number is its base."""
+    optimizer: dict[str, Any]
+    """How a gradient becomes a step."""
+
+
+def described() -> dict[str, str]:
+    """Each top-level key that is no group, with its description."""
+    descriptions = {f.name: f.default.description for f in fields(Config) if f.name != "sweep"}
+    return {key: text for key, text in descriptions.items() if key not in GROUPS}
+
+
+# --- putting together
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's options: its yaml files."""
+    folder = SWEEPS if group == "sweeps" else CONF / group
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+@cache
+def register_sweeps() -> None:
+    """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
+
+    Raises:
+        Refused: if a file there is no valid YAML
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    for option in options("sweeps"):
+        path = SWEEPS / f"{option}.yaml"
+        try:
+            node = OmegaConf.load(path)
+        except yaml.YAMLError as error:
+            raise Refused(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+        if isinstance(node.get("lr"), int | float):
+            node.lr = {"base": node.lr}  # as `lr=0.02` on the command line
+        ConfigStore.instance().store(
+            group="sweeps", name=option, node=node, package="_global_", provider="cnnlab"
+        )
+
+
+def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config that Hydra composes, and Hydra's own node, as plain dicts.
+
+    Args:
+        overrides: as Hydra reads them, without sweeps
+
+    Raises:
+        Refused: whatever Hydra objects to
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_sweeps()
+    running = GlobalHydra.instance().is_initialized()
+    context = nullcontext() if running else initialize_config_dir(str(CONF), version_base="1.3")
+    with context:
+        try:
+            config = hydra_compose("config", list(overrides), return_hydra_config=True)
+            hydra = OmegaConf.to_container(config.hydra, resolve=False)
+            with open_dict(config):
+                del config.hydra
+            return OmegaConf.to_container(config, resolve=True), hydra
+        except (HydraException, OmegaConfBaseException) as error:
+            raise Refused(" ".join(str(error).split())) from error
+
+
+# --- checking
+
+
+def validate(config: Mapping[str, Any]) -> Config:
+    """A composed config as `Config`, numbers in their types.
+
+    Raises:
+        Refused: with every key that is unknown, missing, of a wrong type or outside its limits
+    """
+    faults, checked = [], dict(config)
+    for group in GROUPS:
+        parts = config.get(group)
+        if not isinstance(parts, Mapping):
+            faults.append(f"{group}={parts}: must be one of {', '.join(options(group))}.")
+            checked.pop(group, None)
+        elif group == "augment":
+            checked[group] = {
+                name: _checked_part(f"{group}.{name}", part, faults)
+                for name, part in parts.items()
+            }
+        else:
+            checked[group] = _checked_part(group, parts, faults)
+    try:
+        valid = TypeAdapter(Config).validate_python(checked)
+    except ValidationError as error:
+        told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
+        faults += [_sentence("", e, [f.name for f in fields(Config)]) for e in told]
+    if faults:
+        raise Refused(faults)
+    return valid
+
+
+def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
+    """A part's config with numbers in their types; faults are appended."""
+    if not isinstance(part, Mapping):
+        faults.append(f"{where}={part}: must be a part with a _target_.")
+        return {}
+    target = part.get("_target_")
+    try:
+        model = _model_of(target)
+    except Refused as refused:
+        faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
+        return dict(part)
+    numbers = {key: value for key, value in part.items() if key != "_target_"}
+    try:
+        return {"_target_": target, **model.model_validate(numbers).model_dump()}
+    except ValidationError as error:
+        known = list(model.model_fields)
+        faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]
+        return dict(part)
+
+
+@cache
+def _model_of(target: str) -> type[BaseModel]:
+    """The keyword-only arguments of a part's function, as something that checks a config."""
+    function = _located(target)
+    maker = function.__init__ if inspect.isclass(function) else function
+    hints = get_type_hints(maker, include_extras=True)
+    keys = {
+        name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in inspect.signature(maker).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return create_model(target, __config__=ConfigDict(CLOSED, strict=True), **keys)
+
+
+def _located(target: Any) -> Callable[..., Any]:
+    """The function or class of a `_target_`; only cnnlab's own are called."""
+    if not isinstance(target, str) or not target.startswith("cnnlab."):
+        raise Refused("must name a function below cnnlab.")
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise Refused(f"cannot be imported: {error}.") from error
+
+
+def shown(key: str) -> str:
+    """A key as people type it: the base of the learning rate is `lr`."""
+    return "lr" if key == "lr.base" else key
+
+
+def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
+    """One of pydantic's errors in our words."""
+    key = prefix + ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    kind, given = fault["type"], fault["input"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return unknown_key(key, [prefix + name for name in known])
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{key}: is missing."
+    if given == "???":
+        return f"{key}: must be given; it has no default."
+    if key == "name":
+        return f"name={given}: must be letters, digits, '.', '_' and '-' only, at most 64."
+    reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if kind == "literal_error":
+        allowed = fault["ctx"]["expected"].replace("'", "")
+        reason = f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
+    return f"{shown(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
+
+
+def _typed(value: Any) -> str:
+    """A value as it would be typed on a command line."""
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """What to say of a key that no config has."""
+    return f"{key}: no such key.{nearest(key, known)} Allowed: {', '.join(known)}."
+
+
+# --- building
+
+
+def build(part: Mapping[str, Any], *given: Any) -> Any:
+    """Calls a part's function with what the program gives and what its config says."""
+    return configured(part)(*given)
+
+
+def configured(part: Mapping[str, Any]) -> Callable[..., Any]:
+    """A part's function with its config filled in."""
+    keys = {key: value for key, value in part.items() if key != "_target_"}
+    return partial(_located(part["_target_"]), **keys)

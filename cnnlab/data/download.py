@@ -1,0 +1,64 @@
+"""Datasets that torchvision downloads and checks, kept as arrays."""
+
+import shutil
+import tempfile
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data.cache import Decoded, cached
+from cnnlab.data.split import Arrays, Data, finish
+from cnnlab.faults import Refused
+
+
+def downloaded(dataset: type, *, root: str, validation: float, split_seed: int) -> Data:
+    """A dataset of `torchvision.datasets` with a training and a test part.
+
+    Args:
+        dataset: the class, e.g. `torchvision.datasets.CIFAR10`
+        root: folder for the arrays; a copy that torchvision unpacked there before is used
+        validation, split_seed: see `cnnlab.data.split.finish`
+
+    Raises:
+        Refused: in one line, if the download fails; nothing half-written stays
+    """
+    name = dataset.__name__.lower()
+    folder = Path(root).expanduser()
+    decoded = cached(folder / f"{name}.npz", lambda: _decode(dataset, folder))
+    return finish(f"data={name}", *decoded, validation=validation, split_seed=split_seed)
+
+
+def _decode(dataset: type, folder: Path) -> Decoded:
+    try:
+        return _arrays(dataset, folder, download=False)
+    except (RuntimeError, OSError):
+        pass  # torchvision's way to say that no checked copy is there
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(dir=folder, prefix=".download-")
+    except OSError as error:
+        raise Refused(
+            f"{folder}: cannot download there: {error.strerror}. Choose another folder with "
+            "data.root, or data=digits, which needs no download."
+        ) from error
+    try:
+        return _arrays(dataset, temporary, download=True)
+    except (RuntimeError, OSError, EOFError, urllib.error.URLError) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split())
+        raise Refused(
+            f"{dataset.__name__} could not be downloaded ({reason}). Try again, put the files "
+            f"below {folder} yourself, or use data=digits, which works offline."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _arrays(dataset: type, folder: str | Path, *, download: bool) -> Decoded:
+    train = dataset(str(folder), train=True, download=download)
+    test = dataset(str(folder), train=False, download=download)
+    return _pair(train), None, _pair(test), list(train.classes)
+
+
+def _pair(dataset) -> Arrays:
+    return np.asarray(dataset.data), np.asarray(dataset.targets)

@@ -1,0 +1,70 @@
+"""One's own arrays in a NumPy file, named as MedMNIST names them (https://medmnist.com)."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data.split import Arrays, Data, finish
+from cnnlab.faults import Refused
+from cnnlab.limits import ExistingFile, Seed, Share
+
+
+def npz(*, path: ExistingFile, validation: Share, split_seed: Seed) -> Data:
+    """`train_images` (N, H, W[, C]) uint8 and `train_labels` (N[, 1]); val_ and test_ may be there.
+
+    Args:
+        path: the .npz file; may hold `classes`, the name of each label
+        validation: share of the training images that validates where there is no val split
+        split_seed: of that split
+    """
+    splits, classes = read(Path(path).expanduser())
+    return finish(
+        str(path),
+        splits["train"],
+        splits["val"],
+        splits["test"],
+        classes,
+        validation=validation,
+        split_seed=split_seed,
+    )
+
+
+def read(path: Path) -> tuple[dict[str, Arrays | None], list[str] | None]:
+    """The arrays of each split, and the classes' names, without unpickling anything.
+
+    Raises:
+        Refused: if the file is no .npz, misses an array, or holds objects
+    """
+    wanted = [f"{split}_{part}" for split in ("train", "val", "test") for part in ("images", "labels")]
+    arrays, faults = {}, []
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise Refused(f"{path}: one bare array, not an .npz file of named ones.")
+            for name in [*wanted, "classes"]:
+                if name not in file.files:
+                    continue
+                try:
+                    arrays[name] = file[name]
+                except ValueError as error:
+                    faults.append(f"{path}: {name} cannot be read: {error}.")
+            found = file.files
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, Refused):
+            raise
+        raise Refused(f"{path}: no readable .npz file: {error}.") from error
+    for split in ("train", "val", "test"):
+        pair = [f"{split}_images", f"{split}_labels"]
+        missing = [name for name in pair if name not in found]
+        if len(missing) == 1 or (missing and split == "train"):
+            faults.append(f"{path}: no {' and no '.join(missing)}; it holds {', '.join(found)}.")
+    if faults:
+        raise Refused(faults)
+    splits = {
+        split: (arrays[f"{split}_images"], arrays[f"{split}_labels"])
+        if f"{split}_images" in arrays
+        else None
+        for split in ("train", "val", "test")
+    }
+    return splits, arrays["classes"].tolist() if "classes" in arrays else None

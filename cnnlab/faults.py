@@ -1,0 +1,46 @@
+"""What a user did wrong, said so that they can put it right."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class Refused(ValueError):
+    """Input that cannot be used. Carries every fault that was found, not only the first.
+
+    Attributes:
+        faults: one sentence each: what was given, what is allowed, what to do
+    """
+
+    def __init__(self, faults: str | Iterable[str]):
+        self.faults = [faults] if isinstance(faults, str) else list(dict.fromkeys(faults))
+        super().__init__(self.message())
+
+    def message(self) -> str:
+        """All faults as one text for the terminal."""
+        if len(self.faults) == 1:
+            return f"Refused: {self.faults[0]}"
+        lines = "\n".join(f"  - {fault}" for fault in self.faults)
+        return f"Refused, {len(self.faults)} faults:\n{lines}"
+
+
+# What people type for an option whose name is not similar in letters.
+ALIASES = {
+    "batchnorm": "bn", "batch_norm": "bn", "groupnorm": "gn", "group_norm": "gn",
+    "layernorm": "ln", "layer_norm": "ln", "instancenorm": "in", "instance_norm": "in",
+    "swish": "silu", "adam": "adamw", "cifar": "cifar10", "image_folder": "folder",
+    "learning_rate": "lr", "batch": "batch_size", "transform": "augment",
+}  # fmt: skip
+
+
+def nearest(name: str, allowed: Sequence[str]) -> str:
+    """`" Nearest: bn."`, or an empty text where nothing allowed resembles `name`."""
+    alias = ALIASES.get(name.lower())
+    if alias in allowed:
+        return f" Nearest: {alias}."
+    tails = {option.rpartition(".")[2]: option for option in reversed(allowed)}
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
+    close = close or [
+        tails[tail]
+        for tail in difflib.get_close_matches(name.rpartition(".")[2], tails, n=1, cutoff=0.75)
+    ]
+    return f" Nearest: {close[0]}." if close else ""

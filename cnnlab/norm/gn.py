@@ -1,0 +1,24 @@
+"""Group normalisation."""
+
+from torch import nn
+
+from cnnlab.limits import Count, Positive
+
+
+def gn(channels: int, *, groups: Count = 4, eps: Positive = 1e-5) -> nn.Module:
+    """Each image over groups of channels and space (Wu and He 2018, https://arxiv.org/abs/1803.08494).
+
+    Args:
+        channels: C of the (N, C, H, W) input
+        groups: how many groups; must divide `channels`
+        eps: added to the variance
+
+    Raises:
+        ValueError: if `groups` does not divide `channels`
+    """
+    if channels % groups:
+        raise ValueError(
+            f"norm.groups={groups}: does not divide a layer of {channels} channels. "
+            f"Use a divisor of {channels}, or norm=ln for one group."
+        )
+    return nn.GroupNorm(groups, channels, eps=eps)

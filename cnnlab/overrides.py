@@ -1,0 +1,268 @@
+"""From what a person types to configs: one job for each cell of the grid.
+
+Hydra reads the grammar and composes the groups; what is here makes `lr=0.02` work although `lr` is
+a group, crosses the grid with a sweep file's variants, and says all that is wrong at once.
+"""
+
+import copy
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from pydantic import TypeAdapter
+
+from cnnlab.config import (
+    GROUPS,
+    Config,
+    Variant,
+    compose,
+    options,
+    unknown_key,
+    validate,
+)
+from cnnlab.faults import Refused, nearest
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the grid with one seed.
+
+    Attributes:
+        config: checked
+        choices: the option chosen in each group
+        overrides: what sets it apart from conf/config.yaml, as Hydra reads it
+        values: the value typed for each key, e.g. `{"norm": "bn", "lr.base": "0.01"}`
+        published: what somebody else measured, by metric
+    """
+
+    config: Config
+    choices: Mapping[str, str]
+    overrides: tuple[str, ...]
+    values: Mapping[str, str]
+    published: Mapping[str, float]
+
+
+@dataclass
+class Expansion:
+    """All jobs of a command, and all its faults.
+
+    Attributes:
+        jobs: in the order of the grid, the last key fastest; only those without a fault
+        data: each data part that is right by itself, also of jobs with a fault elsewhere
+        faults: what makes the command unusable
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    data: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def is_hydras(argument: str) -> bool:
+    """Whether an override is of Hydra's own settings."""
+    return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def normalise(argument: str) -> str:
+    """`lr=0.01,0.02` as `lr.base=0.01,0.02`: `lr` is a config group, which takes names only.
+
+    Raises:
+        Refused: if rates and schedules are mixed
+    """
+    if not argument.startswith("lr="):
+        return argument
+    try:
+        values = _values(_parsed(argument), "lr")
+    except Refused:
+        return argument  # said again, with everything else, by `expand`
+    numeric = [_is_number(value) for value in values]
+    if all(numeric) and values:
+        return f"lr.base={argument[3:]}"
+    if any(numeric):
+        number = values[numeric.index(True)]
+        name = values[numeric.index(False)]
+        raise Refused(
+            f"{argument}: mixes rates and schedules. Sweep the rate with lr={number},..., or the "
+            f"schedule with lr=constant,{name} lr.base={number}."
+        )
+    return argument
+
+
+def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
+    """The jobs of a command.
+
+    Args:
+        hydras: overrides of Hydra's own settings
+        arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
+    """
+    found = Expansion()
+    typed = _read(arguments, found.faults)
+    chosen = typed.pop("sweeps", [])
+    if len(chosen) > 1:
+        found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
+    design = typed.pop("sweep.variants", [])
+    fixed = (
+        *hydras,
+        *(f"sweeps={name}" for name in chosen[:1]),
+        *(f"sweep.variants={text}" for text in design),
+    )
+    try:
+        base, hydra = compose(fixed)
+        variants = TypeAdapter(list[Variant]).validate_python(base["sweep"]["variants"])
+        params = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
+    except (Refused, ValueError) as error:
+        found.faults += getattr(error, "faults", [f"sweep.variants: {error}"])
+        return found
+    grid = {**_read(params, found.faults), **typed}
+    for variant in variants or [Variant(overrides="")]:
+        own = _read(shlex.split(variant.overrides), found.faults)
+        if several := [key for key, values in own.items() if len(values) > 1]:
+            found.faults.append(
+                f"sweep.variants: '{variant.overrides}' gives several values for "
+                f"{', '.join(several)}; write one variant for each."
+            )
+        lists = {**own, **grid}
+        for cell in product(*lists.values()):
+            _add(dict(zip(lists, cell, strict=True)), fixed, variant.published, found)
+    found.faults = list(dict.fromkeys(found.faults))
+    return found
+
+
+def _add(
+    values: dict[str, str], fixed: tuple[str, ...], published: Mapping[str, float], found: Expansion
+) -> None:
+    """Adds the job of one cell, or its faults."""
+    texts = {key: f"{key}={value}" for key, value in values.items()}
+    groups = tuple(texts[key] for key in values if key in GROUPS)
+    try:
+        config, choices = _composed(fixed + groups)
+    except Refused as refused:
+        found.faults += refused.faults
+        return
+    config = copy.deepcopy(config)
+    faults = [
+        fault
+        for key, text in texts.items()
+        if key not in GROUPS and (fault := _set(config, key, _parsed(text).value()))
+    ]
+    if any("${" in text for text in texts.values()):
+        config = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    try:
+        checked = validate(config)
+    except Refused as refused:
+        faults += refused.faults
+    if not any(fault.startswith("data") for fault in faults) and config["data"] not in found.data:
+        found.data.append(config["data"])
+    if faults:
+        found.faults += faults
+        return
+    overrides = tuple(text for text in fixed if not is_hydras(text)) + tuple(texts.values())
+    found.jobs.append(Job(checked, choices, overrides, values, published))
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A config and its groups' choices; composed once for all jobs that share them."""
+    config, hydra = compose(overrides)
+    return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
+
+
+def _read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
+    """The values given for each key; what cannot be used is left out, and said in `faults`."""
+    read = {}
+    for argument in arguments:
+        try:
+            override = _parsed(normalise(argument))
+            key = override.key_or_group
+            known = [*GROUPS, "sweeps"]
+            if override.package is not None:
+                raise Refused(f"{argument}: a package (@) cannot be chosen here.")
+            if override.is_add() or override.is_force_add() or override.is_delete():
+                sign = override.input_line[0]
+                raise Refused(
+                    f"{argument}: configs are closed, '{sign}' cannot change their keys."
+                    f"{nearest(key, [*known, *top_level()])}"
+                )
+            values = _values(override, key)
+            if key in known:
+                wrong = [value for value in values if value not in options(key)]
+                faults += [no_such_option(key, value) for value in wrong]
+                values = [value for value in values if value not in wrong]
+            if values:
+                read[key] = values
+        except Refused as refused:
+            faults += refused.faults
+    return read
+
+
+def no_such_option(group: str, value: str) -> str:
+    """What to say of an option that a group does not have."""
+    number = " or a positive number" if group == "lr" else ""
+    allowed = options(group)
+    return f"{group}={value}: no such option.{nearest(value, allowed)} Allowed: {', '.join(allowed)}{number}."
+
+
+def top_level() -> list[str]:
+    """The keys that a config has at its top."""
+    return list(Config.__dataclass_fields__)
+
+
+@cache
+def _parsed(argument: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise Refused(f"{argument}: cannot be read ({reason}). Write key=value.") from error
+
+
+def _values(override: Override, key: str) -> list[str]:
+    """Each value as text that Hydra reads as the same value again."""
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()] if not override.is_delete() else []
+    if not override.is_discrete_sweep():
+        raise Refused(
+            f"{override.input_line}: an interval has no end of values; list them, or use range()."
+        )
+    if isinstance(override.value(), Glob):
+        return override.value().filter(options(key))
+    return list(override.sweep_string_iterator())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
+    """Sets a nested key that exists; gives the fault where it does not."""
+    *path, last = key.split(".")
+    node = config
+    for depth, name in enumerate(path):
+        if not isinstance(node.get(name), dict):
+            return unknown_key(key, _keys_below(config, path[:depth]))
+        node = node[name]
+    if last not in node:
+        return unknown_key(key, _keys_below(config, path))
+    node[last] = value
+    return None
+
+
+def _keys_below(config: dict[str, Any], path: Sequence[str]) -> list[str]:
+    """The dotted keys that can be set below a path."""
+    if not path:
+        return top_level()
+    node = config
+    for name in path:
+        node = node[name]
+    keys = [".".join((*path, name)) for name in node if name != "_target_"]
+    return keys or [f"(no key below {'.'.join(path)} with this option)"]

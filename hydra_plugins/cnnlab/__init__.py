@@ -1,0 +1,1 @@
+"""cnnlab's Hydra plugins; Hydra finds them because they lie below `hydra_plugins`."""
