@@ -43,7 +43,9 @@ CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstring
 def _known_device(device: str) -> str:
     kind, colon, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (colon and kind != "cuda"):
-        raise ValueError(f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, ('auto', 'cpu', 'cuda', 'mps'))}")
+        raise ValueError(
+            f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, ('auto', 'cpu', 'cuda', 'mps'))}"
+        )
     if colon and not index.isdecimal():
         raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
     if kind == "cuda":
@@ -67,7 +69,9 @@ class Variant:
 
     overrides: str
     """What is set, as on the command line: `norm=bn lr=0.02`."""
-    published: dict[Literal["best_val_accuracy", "final_train_loss", "final_train_accuracy"], float] = Field(default_factory=dict)
+    published: dict[
+        Literal["best_val_accuracy", "final_train_loss", "final_train_accuracy"], float
+    ] = Field(default_factory=dict)
     """What somebody else measured, by the name of our metric."""
 
 
@@ -202,8 +206,7 @@ def validate(config: Mapping[str, Any]) -> Config:
             checked.pop(group, None)
         elif group == "augment":
             checked[group] = {
-                name: _checked_part(f"{group}.{name}", part, faults)
-                for name, part in parts.items()
+                name: _checked_part(f"{group}.{name}", part, faults) for name, part in parts.items()
             }
         else:
             checked[group] = _checked_part(group, parts, faults)
@@ -269,7 +272,9 @@ def shown(key: str) -> str:
 
 def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     """One of pydantic's errors in our words."""
-    key = prefix + ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    key = prefix + ".".join(
+        str(part) for part in fault["loc"] if not str(part).startswith("function-")
+    )
     kind, given = fault["type"], fault["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return unknown_key(key, [prefix + name for name in known])
@@ -282,7 +287,9 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if kind == "literal_error":
         allowed = fault["ctx"]["expected"].replace("'", "")
-        reason = f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
+        reason = (
+            f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
+        )
     return f"{shown(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
 
 

@@ -80,7 +80,9 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         faults = _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)
-    jobs = {run_id(job.config, load(job.config).fingerprint): job for job in reversed(expansion.jobs)}
+    jobs = {
+        run_id(job.config, load(job.config).fingerprint): job for job in reversed(expansion.jobs)
+    }
     jobs = dict(reversed(jobs.items()))  # of equal runs the first stays, in its place
     first = next(iter(jobs.values())).config
     name = first.name or f"adhoc-{_hash(sorted(jobs))[:8]}"

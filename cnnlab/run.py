@@ -9,7 +9,6 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version

@@ -144,7 +144,9 @@ class _Trainer:
         first = configs[0]
         self.configs = configs
         self.device = device
-        self.stack = Stack([model.to(device, memory_format=torch.channels_last) for model in models])
+        self.stack = Stack(
+            [model.to(device, memory_format=torch.channels_last) for model in models]
+        )
         self.train, self.val = Images(data.train, device), Images(data.val, device)
         self.normalise = Normalise(data.train, device)
         self.batch_size = first.batch_size

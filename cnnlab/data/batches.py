@@ -101,9 +101,7 @@ def training(
         yield torch.stack([normalise(batch) for batch in batches]), images.labels[chosen]
 
 
-def evaluation(
-    images: Images, normalise: Normalise
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def evaluation(images: Images, normalise: Normalise) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """All images of a split in their order: (N, C, H, W) float32 and labels (N,)."""
     for start in range(0, len(images), EVALUATION_BATCH):
         part = slice(start, start + EVALUATION_BATCH)

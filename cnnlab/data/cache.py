@@ -38,7 +38,9 @@ def _write(path: Path, decoded: Decoded) -> None:
             arrays[f"{name}_images"], arrays[f"{name}_labels"] = split
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".npz")
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=".npz"
+        )
     except OSError as error:
         raise Refused(
             f"{path.parent}: cannot keep the decoded images there: {error.strerror}. "

@@ -32,15 +32,15 @@ def folder(
     files = {place: _files(place) for place in folders}
     listing = repr([str(top.resolve()), size, [sorted(found.items()) for found in files.values()]])
     key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
-    decoded = cached(
-        Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(folders, size)
-    )
+    decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(folders, size))
     return finish(str(top), *decoded, validation=validation, split_seed=split_seed)
 
 
 def _files(place: Path) -> dict[str, tuple[int, int]]:
     """Size and time of each file: if these stay, so do the images."""
-    stats = {str(file.relative_to(place)): file.stat() for file in place.rglob("*") if file.is_file()}
+    stats = {
+        str(file.relative_to(place)): file.stat() for file in place.rglob("*") if file.is_file()
+    }
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
@@ -60,7 +60,9 @@ def _decode(folders: list[Path], size: int) -> Decoded:
                 "a class."
             ) from error
         if classes and listed.classes != classes:
-            faults.append(f"{place}: its classes {listed.classes} are not those of train, {classes}.")
+            faults.append(
+                f"{place}: its classes {listed.classes} are not those of train, {classes}."
+            )
         classes = classes or listed.classes
         images = []
         for file, _ in listed.samples:

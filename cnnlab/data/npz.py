@@ -36,7 +36,9 @@ def read(path: Path) -> tuple[dict[str, Arrays | None], list[str] | None]:
     Raises:
         Refused: if the file is no .npz, misses an array, or holds objects
     """
-    wanted = [f"{split}_{part}" for split in ("train", "val", "test") for part in ("images", "labels")]
+    wanted = [
+        f"{split}_{part}" for split in ("train", "val", "test") for part in ("images", "labels")
+    ]
     arrays, faults = {}, []
     try:
         with np.load(path, allow_pickle=False) as file:

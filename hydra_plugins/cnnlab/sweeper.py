@@ -98,4 +98,8 @@ def _outcome(returned: JobReturn) -> dict[str, Any]:
     if returned.status == JobStatus.COMPLETED:
         return returned.return_value
     error = returned._return_value
-    return {"status": "failed", "error": f"{type(error).__name__}: {error}", "directory": returned.working_dir}
+    return {
+        "status": "failed",
+        "error": f"{type(error).__name__}: {error}",
+        "directory": returned.working_dir,
+    }

@@ -1,0 +1,47 @@
+# Everything a user or a developer does, in one word. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Workers and tests use one thread: two are many times slower when a core is taken.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep report test test-slow test-hydra14 lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## make .venv with the tested versions of all packages
+
+$(VENV)/ready: setup.cfg constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("cnnlab needs Python 3.10 or newer; choose one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
+	$(BIN)/pip install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	@touch $@
+
+sweep: setup ## batch norm x learning rate on the bundled digits, then the report
+	$(BIN)/python -m cnnlab.run -m norm=bn,none lr=0.01,0.02,0.1
+	$(BIN)/python -m cnnlab.report
+
+report: setup ## tables and pictures of every sweep below outputs/
+	$(BIN)/python -m cnnlab.report
+
+test: setup ## the tests that need seconds each
+	$(BIN)/python -m pytest
+
+test-slow: setup ## the tests that need minutes each
+	$(BIN)/python -m pytest -m slow
+
+test-hydra14: setup ## the tests with Hydra 1.4 in the place of 1.3
+	$(BIN)/pip install --quiet --pre --upgrade --target .venv-hydra14 -c constraints-hydra14.txt hydra-core omegaconf
+	PYTHONPATH=.venv-hydra14 $(BIN)/python -m pytest
+
+lint: setup ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean: ## take away caches and .venv; never outputs/
+	rm -rf $(VENV) .venv-hydra14 .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './outputs/*' -prune -exec rm -rf {} +

@@ -1,0 +1,278 @@
+"""Pictures: each function takes a table and axes and gives the axes back.
+
+Colours are seaborn's `colorblind` palette and the `cividis` map, which tell apart without red and
+green.
+"""
+
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")  # a report needs no display
+sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.95)
+
+DPI = 200
+MANY = 4
+"""More curves of one colour each than this are hard to tell apart in a panel."""
+
+LABELS = {
+    "best_val_accuracy": "best validation accuracy",
+    "final_val_accuracy": "last validation accuracy",
+    "final_train_accuracy": "last training accuracy",
+    "final_train_loss": "last training loss (nats)",
+    "test_accuracy": "test accuracy of the best weights",
+}
+"""What can be compared, in words; the chosen epoch is part of the name."""
+
+
+def described(row: pd.Series, factors: Sequence[str]) -> str:
+    """A variant in words: `norm=bn, lr=0.01`."""
+    return ", ".join(f"{name}={row[name]}" for name in factors) or "default"
+
+
+def counted(summary: pd.DataFrame) -> str:
+    """`3 seeds a variant`, or the range where it differs."""
+    low, high = summary["n"].min(), summary["n"].max()
+    if high <= 1:
+        return "n = 1 seed a variant, too few for a verdict"
+    return f"n = {low if low == high else f'{low} to {high}'} seeds a variant"
+
+
+def missing(row: pd.Series) -> str:
+    """What a variant lacks: `2 diverged, 1 failed`; empty where nothing is."""
+    return ", ".join(f"{row[k]} {k}" for k in ("diverged", "failed", "pending") if row[k])
+
+
+def is_grid(summary: pd.DataFrame, factors: Sequence[str]) -> bool:
+    """Whether every combination of the factors' levels is there once."""
+    return len(summary) == np.prod([summary[name].nunique() for name in factors], dtype=int)
+
+
+# --- learning curves
+
+
+def curves(epochs: pd.DataFrame, axes: Axes, hue: str | None = None) -> Axes:
+    """Accuracy by epoch: validation solid, training dashed; the mean, and the range over seeds.
+
+    Args:
+        epochs: as in `cnnlab.aggregate.Sweep`
+        axes: to draw on
+        hue: the factor that gets the colours; None: training and validation do
+    """
+    names = {"val_accuracy": "validation", "train_accuracy": "training"}
+    kept = [*([hue] if hue else []), "run_id", "epoch"]
+    long = epochs.melt(kept, list(names), var_name="split", value_name="accuracy")
+    long["split"] = long["split"].map(names)
+    if hue:
+        long[hue] = long[hue].astype(str)
+    sns.lineplot(
+        long,
+        x="epoch",
+        y="accuracy",
+        hue=hue or "split",
+        style="split",
+        style_order=list(names.values()),
+        hue_order=list(dict.fromkeys(epochs[hue].astype(str))) if hue else list(names.values()),
+        palette="colorblind",
+        errorbar=("pi", 100),
+        ax=axes,
+    )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel="epoch", ylabel="accuracy")
+    return axes
+
+
+def curves_figure(
+    epochs: pd.DataFrame, summary: pd.DataFrame, factors: list[str], title: str, note: str
+) -> Figure:
+    """All learning curves of a sweep: a panel for each level of the other factors."""
+    hue = None
+    if is_grid(summary, factors):
+        few = [name for name in factors if summary[name].nunique() <= MANY]
+        hue = max(few, key=lambda name: summary[name].nunique(), default=None)
+    others = [name for name in factors if name != hue]
+    panels = list(summary.groupby(others, sort=False)) if others else [((), summary)]
+    figure, grid = _panels(len(panels), width=3.4, height=2.9, share=True)
+    for axes, (_, rows) in zip(grid, panels, strict=True):
+        curves_of = epochs[epochs["variant"].isin(rows.index)]
+        if curves_of.empty:
+            _say(axes, "no finished epoch")
+        else:
+            curves(curves_of, axes, hue)
+        note = "; ".join(
+            f"{row[hue]}: {missing(row)}" if hue else missing(row)
+            for _, row in rows.iterrows()
+            if missing(row)
+        )
+        name = described(rows.iloc[0], others) if others else ""
+        axes.set_title("\n".join(filter(None, [name, note])), fontsize="medium")
+    _one_legend(figure, grid)
+    _titled(figure, title, note)
+    return figure
+
+
+# --- the grid
+
+
+def heat_map(
+    summary: pd.DataFrame, axes: Axes, row: str, column: str, limits: tuple[float, float]
+) -> Axes:
+    """The mean of each cell with half its interval's width; a cell that lacks runs says so.
+
+    Args:
+        summary: as `cnnlab.stats.summary` gives it, one row a cell
+        axes: to draw on
+        row, column: the two factors
+        limits: of the colours
+    """
+    order = [list(dict.fromkeys(summary[name])) for name in (row, column)]
+
+    def table(values: pd.Series) -> pd.DataFrame:
+        pivot = summary.assign(cell=values).pivot(index=row, columns=column, values="cell")
+        return pivot.reindex(index=order[0], columns=order[1])
+
+    texts = table(summary.apply(_cell, axis=1))
+    means = table(summary["mean"]).astype(float)
+    axes.set_facecolor("0.85")
+    sns.heatmap(
+        means, annot=False, cmap="cividis", vmin=limits[0], vmax=limits[1], linewidths=1,
+        cbar=False, ax=axes,
+    )  # fmt: skip
+    middle = sum(limits) / 2
+    for i, j in np.ndindex(means.shape):
+        dark = means.iat[i, j] < middle
+        axes.text(
+            j + 0.5, i + 0.5, texts.iat[i, j], ha="center", va="center",
+            color="white" if dark else "black",
+        )  # fmt: skip
+    axes.tick_params(rotation=0)
+    return axes
+
+
+def dots(
+    runs: pd.DataFrame, summary: pd.DataFrame, factors: Sequence[str], metric: str, axes: Axes
+) -> Axes:
+    """A dot for each run, and each variant's mean with its 95% t interval where n > 1.
+
+    Args:
+        runs: as in `cnnlab.aggregate.Sweep`
+        summary: as `cnnlab.stats.summary` gives it
+        factors: that name the variants
+        metric: the column of `runs` that `summary` summarises
+        axes: to draw on
+    """
+    names = [described(row, factors) for _, row in summary.iterrows()]
+    done = runs[runs["status"] == "done"]
+    places = {variant: place for place, variant in enumerate(summary.index)}
+    axes.scatter(
+        done[metric].astype(float), done["variant"].map(places), s=18, alpha=0.6, color="C0",
+        label="a run", zorder=3,
+    )  # fmt: skip
+    several = summary[summary["n"] > 1]
+    axes.errorbar(
+        several["mean"], several.index.map(places),
+        xerr=[several["mean"] - several["ci_low"], several["ci_high"] - several["mean"]],
+        fmt="D", markersize=5, color="black", capsize=3, label="mean, 95% t interval", zorder=4,
+    )  # fmt: skip
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlabel(LABELS[metric])
+    for variant, row in summary.iterrows():
+        if missing(row):
+            axes.annotate(
+                missing(row), (0.99, places[variant]), xycoords=("axes fraction", "data"),
+                ha="right", va="center", color="C3", fontweight="bold",
+            )  # fmt: skip
+    if len(several):
+        axes.legend(loc="best")
+    return axes
+
+
+def grid_figure(
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+    factors: list[str],
+    metric: str,
+    title: str,
+    note: str,
+) -> Figure:
+    """The sweep's result: a heat map for two factors, several for three, otherwise dots."""
+    if len(factors) not in (2, 3) or not is_grid(summary, factors):
+        size = (7, 1.6 + 0.35 * len(summary))
+        figure, axes = plt.subplots(figsize=size, layout="constrained", dpi=DPI)
+        dots(runs, summary, factors, metric, axes)
+    else:
+        figure = _heat_maps(summary, factors, metric)
+    _titled(figure, title, note)
+    return figure
+
+
+def _heat_maps(summary: pd.DataFrame, factors: list[str], metric: str) -> Figure:
+    """A heat map of the two factors with the most levels, for each level of the third."""
+    *split, row, column = sorted(factors, key=lambda name: summary[name].nunique())
+    panels = list(summary.groupby(split, sort=False)) if split else [((), summary)]
+    columns, rows = summary[column].nunique(), summary[row].nunique()
+    figure, grid = _panels(len(panels), width=1.8 + 1.15 * columns, height=1.1 + 0.75 * rows)
+    finite = summary["mean"].dropna()
+    limits = (finite.min(), finite.max()) if len(finite) else (0, 1)
+    for axes, (_, cells) in zip(grid, panels, strict=True):
+        heat_map(cells, axes, row, column, limits)
+        axes.set_title(described(cells.iloc[0], split) if split else "", fontsize="medium")
+    colours = plt.cm.ScalarMappable(plt.Normalize(*limits), "cividis")
+    figure.colorbar(colours, ax=list(grid), label=LABELS[metric])
+    return figure
+
+
+def _cell(row: pd.Series) -> str:
+    """A cell's text: mean, half the interval's width, and what is missing."""
+    lines = [f"{row['mean']:.3f}"] if row["n"] else []
+    if row["n"] > 1:
+        lines[0] += f"\n±{(row['ci_high'] - row['ci_low']) / 2:.3f}"
+    return "\n".join([*lines, missing(row).replace(", ", "\n")]).strip()
+
+
+def _panels(
+    count: int, *, width: float, height: float, share: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, each of a size in inches, at most four in a row."""
+    columns = count if count < 4 else 3 if count % 3 == 0 else 4 if count % 4 in (0, 3) else 3
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(max(width * columns, 6.5), height * rows + 1), squeeze=False,
+        sharex=share, sharey=share, layout="constrained", dpi=DPI,
+    )  # fmt: skip
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return figure, list(grid.flat[:count])
+
+
+def _titled(figure: Figure, title: str, note: str) -> None:
+    """The finding above the picture, and what it rests on below that; both within its width."""
+    width = int(figure.get_figwidth() * 9.5)  # characters of this size in an inch
+    lines = [textwrap.fill(text, width) for text in (title, note)]
+    figure.suptitle("\n".join(lines), fontsize=11)
+
+
+def _one_legend(figure: Figure, grid: Sequence[Axes]) -> None:
+    """The first panel's legend for all, below them."""
+    with_legend = [axes for axes in grid if axes.get_legend()]
+    if not with_legend:
+        return
+    handles, labels = with_legend[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", frameon=False, fontsize="small",
+        ncols=min(len(labels), int(figure.get_figwidth() / 0.95)), columnspacing=1.2,
+    )  # fmt: skip
+    for axes in with_legend:
+        axes.get_legend().remove()
+
+
+def _say(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.4")

@@ -1,0 +1,219 @@
+"""`python -m cnnlab.report`: tables and pictures of every sweep below outputs/."""
+
+import io
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from pydantic.dataclasses import dataclass
+from rich.table import Table
+
+from cnnlab import aggregate, plots, record, stats
+from cnnlab.config import CLOSED, unknown_key
+from cnnlab.faults import Refused, nearest
+from cnnlab.terminal import console
+
+USAGE = """\
+Usage: python -m cnnlab.report [key=value ...]
+
+Makes <outputs>/<sweep>/report/ for each sweep: runs.csv, summary.csv, curves.png, grid.png, and
+published.csv where a sweep has published numbers.
+
+Keys:"""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Settings:
+    """What a report can be asked for."""
+
+    name: str | None = None
+    """One sweep; without it, all."""
+    metric: str = "best_val_accuracy"
+    """What is compared; one of the keys of `cnnlab.plots.LABELS`."""
+    outputs: str = "outputs"
+    """Folder of all records."""
+
+
+def report(folder: Path, metric: str) -> tuple[aggregate.Sweep, pd.DataFrame, pd.DataFrame]:
+    """Writes the tables and pictures of one sweep into its folder `report`.
+
+    Args:
+        folder: of the sweep
+        metric: one of `cnnlab.plots.LABELS`
+
+    Returns:
+        the sweep, its summary and its published numbers
+    """
+    sweep = aggregate.read(folder)
+    summary = stats.summary(sweep.runs, sweep.factors, metric)
+    beside = stats.published(sweep.runs, sweep.factors)
+    out = folder / "report"
+    record.write(out / "runs.csv", sweep.runs.drop(columns="variant").to_csv(index=False))
+    record.write(out / "summary.csv", summary.round(6).to_csv(index=False))
+    if len(beside):
+        record.write(out / "published.csv", beside.round(6).to_csv(index=False))
+    note = f"Sweep {sweep.name}, {plots.counted(summary)}"
+    found = finding(summary, sweep.factors, metric)
+    grid = plots.grid_figure(sweep.runs, summary, sweep.factors, metric, found, note)
+    _save(grid, out / "grid.png")
+    bands = "; line: mean, band: all seeds" if summary["n"].max() > 1 else ""
+    found = overfitting(sweep, summary)
+    curves = plots.curves_figure(sweep.epochs, summary, sweep.factors, found, note + bands)
+    _save(curves, out / "curves.png")
+    return sweep, summary, beside
+
+
+def finding(summary: pd.DataFrame, factors: list[str], metric: str) -> str:
+    """What the picture shows, in a line."""
+    means = summary["mean"].dropna()
+    if means.empty:
+        return "No run is done yet"
+    best = means.idxmin() if metric in stats.LOSSES else means.idxmax()
+    value = f"{plots.LABELS[metric]} {means[best]:.3f}"
+    if len(summary) == 1:
+        return value.capitalize()
+    direction = "Lowest" if metric in stats.LOSSES else "Highest"
+    return f"{direction} with {plots.described(summary.loc[best], factors)}: {value}"
+
+
+def overfitting(sweep: aggregate.Sweep, summary: pd.DataFrame) -> str:
+    """What the curves show, in a line: the widest gap between training and validation."""
+    done = sweep.runs[sweep.runs["status"] == "done"]
+    if done.empty:
+        return "No run is done yet"
+    gap = (done["final_train_accuracy"] - done["final_val_accuracy"]).astype(float)
+    gaps = gap.groupby(done["variant"]).mean()
+    widest = gaps.idxmax()
+    if gaps[widest] < 0.02:
+        return "Validation keeps up with training in every variant"
+    where = plots.described(summary.loc[widest], sweep.factors)
+    return f"Training ends {100 * gaps[widest]:.0f} points above validation" + (
+        f" at most, with {where}" if len(summary) > 1 else ""
+    )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    record.write(path, buffer.getvalue())
+
+
+# --- the terminal
+
+
+def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, metric: str) -> None:
+    """Prints the summary, and the published numbers beside ours."""
+    table = Table(title=f"{sweep.name}: {plots.LABELS[metric]}", title_justify="left")
+    for name in sweep.factors:
+        table.add_column(name, overflow="fold")
+    troubles = [name for name in ("failed", "diverged", "pending") if summary[name].any()]
+    for name in ("n", *troubles, "mean", "95% interval", "best", "s/run"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in summary.iterrows():
+        interval = f"{row['ci_low']:.4f} {row['ci_high']:.4f}" if row["n"] > 1 else "-"
+        table.add_row(
+            *(str(row[name]) for name in sweep.factors),
+            *(str(row[name]) for name in ("n", *troubles)),
+            _number(row["mean"]), interval, _number(row["best"]), _number(row["seconds"], 1),
+        )  # fmt: skip
+    console.print(table)
+    for _, run in sweep.runs[
+        sweep.runs["status"].isin(["failed", "diverged", "unreadable"])
+    ].iterrows():
+        reason = run["error"] or "result.json cannot be read"
+        console.print(f"{run['status'].capitalize()}: {run['directory']}: {reason}", markup=False)
+    if len(beside):
+        _show_published(sweep, beside)
+    if summary["n"].max() == 1:
+        console.print("One seed a variant: no verdict. Add seeds, e.g. seed=0,1,2,3,4.")
+
+
+def _show_published(sweep: aggregate.Sweep, beside: pd.DataFrame) -> None:
+    table = Table(title=f"{sweep.name}: published and measured", title_justify="left")
+    for name in sweep.factors:
+        table.add_column(name, overflow="fold")
+    table.add_column("metric", overflow="fold")
+    for name in ("published", "measured", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in beside.iterrows():
+        table.add_row(
+            *(str(row[name]) for name in (*sweep.factors, "metric")),
+            _number(row["published"]), _number(row["measured"]), f"{row['difference']:+.4f}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _number(value: float, digits: int = 4) -> str:
+    return "-" if pd.isna(value) else f"{value:.{digits}f}"
+
+
+# --- the command
+
+
+def settings(arguments: list[str]) -> Settings:
+    """Reads `key=value` arguments.
+
+    Raises:
+        Refused: with every argument that cannot be used
+    """
+    keys = [f.name for f in fields(Settings)]
+    given, faults = {}, []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            faults.append(f"{argument}: write key=value; the keys are {', '.join(keys)}.")
+        elif key not in keys:
+            faults.append(unknown_key(key, keys))
+        else:
+            given[key] = value
+    metric = given.get("metric")
+    if metric is not None and metric not in plots.LABELS:
+        allowed = list(plots.LABELS)
+        faults.append(
+            f"metric={metric}: no such metric.{nearest(metric, allowed)} "
+            f"Allowed: {', '.join(allowed)}."
+        )
+    if faults:
+        raise Refused(faults)
+    return Settings(**given)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Reports the sweeps that are asked for; exits with 2 where there are none."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help"} & set(arguments):
+        lines = [f"  {f.name:8} {f.default.description}" for f in fields(Settings)]
+        print("\n".join([USAGE, *lines]))
+        return
+    try:
+        _report_all(settings(arguments))
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _report_all(asked: Settings) -> None:
+    outputs = Path(asked.outputs).expanduser()
+    found = aggregate.folders(outputs)
+    names = [folder.name for folder in found]
+    if not found:
+        raise Refused(
+            f"No sweep below {outputs}. Train one: python -m cnnlab.run -m norm=bn,none lr=0.01,0.1"
+        )
+    if asked.name is not None and asked.name not in names:
+        raise Refused(
+            f"name={asked.name}: no such sweep below {outputs}.{nearest(asked.name, names)} "
+            f"There are: {', '.join(names)}."
+        )
+    for folder in found:
+        if asked.name in (None, folder.name):
+            show(*report(folder, asked.metric), asked.metric)
+            console.print(f"Tables and pictures: {folder / 'report'}\n", markup=False)
+
+
+if __name__ == "__main__":
+    main()
