@@ -1,34 +1,29 @@
 """The configs: what may be set, of which type, in which unit, within which limits.
 
 `compose` lets Hydra put a config together from conf/ and sweeps/; `validate` refuses what is not
-allowed, all faults at once; `build` makes a part (a norm, a schedule, a dataset) from its config.
-A part's own keys are the keyword-only arguments of its function, with their annotations as types.
+allowed, all faults at once. A part's own keys are checked by its function, see `cnnlab.parts`.
 """
 
-import importlib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     Strict,
     TypeAdapter,
     ValidationError,
-    create_model,
 )
 from pydantic.dataclasses import dataclass
 
-from cnnlab.faults import Refused, nearest
-from cnnlab.limits import Count, Seed
+from cnnlab.faults import Refused, nearest, unknown_key
+from cnnlab.limits import CLOSED, Count, Seed
+from cnnlab.parts import keys_of
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -37,14 +32,15 @@ SWEEPS = ROOT / "sweeps"
 GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
 """The config groups whose options are parts, in the order of a config."""
 
-CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def _known_device(device: str) -> str:
     kind, colon, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (colon and kind != "cuda"):
+    if kind not in DEVICES or (colon and kind != "cuda"):
         raise ValueError(
-            f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, ('auto', 'cpu', 'cuda', 'mps'))}"
+            f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, DEVICES)}"
         )
     if colon and not index.isdecimal():
         raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
@@ -227,7 +223,7 @@ def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
         return {}
     target = part.get("_target_")
     try:
-        model = _model_of(target)
+        model = keys_of(target)
     except Refused as refused:
         faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
         return dict(part)
@@ -238,31 +234,6 @@ def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
         known = list(model.model_fields)
         faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]
         return dict(part)
-
-
-@cache
-def _model_of(target: str) -> type[BaseModel]:
-    """The keyword-only arguments of a part's function, as something that checks a config."""
-    function = _located(target)
-    maker = function.__init__ if inspect.isclass(function) else function
-    hints = get_type_hints(maker, include_extras=True)
-    keys = {
-        name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
-        for name, p in inspect.signature(maker).parameters.items()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    return create_model(target, __config__=ConfigDict(CLOSED, strict=True), **keys)
-
-
-def _located(target: Any) -> Callable[..., Any]:
-    """The function or class of a `_target_`; only cnnlab's own are called."""
-    if not isinstance(target, str) or not target.startswith("cnnlab."):
-        raise Refused("must name a function below cnnlab.")
-    module, _, name = target.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise Refused(f"cannot be imported: {error}.") from error
 
 
 def shown(key: str) -> str:
@@ -296,22 +267,3 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
 def _typed(value: Any) -> str:
     """A value as it would be typed on a command line."""
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
-
-
-def unknown_key(key: str, known: list[str]) -> str:
-    """What to say of a key that no config has."""
-    return f"{key}: no such key.{nearest(key, known)} Allowed: {', '.join(known)}."
-
-
-# --- building
-
-
-def build(part: Mapping[str, Any], *given: Any) -> Any:
-    """Calls a part's function with what the program gives and what its config says."""
-    return configured(part)(*given)
-
-
-def configured(part: Mapping[str, Any]) -> Callable[..., Any]:
-    """A part's function with its config filled in."""
-    keys = {key: value for key, value in part.items() if key != "_target_"}
-    return partial(_located(part["_target_"]), **keys)

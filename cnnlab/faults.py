@@ -44,3 +44,21 @@ def nearest(name: str, allowed: Sequence[str]) -> str:
         for tail in difflib.get_close_matches(name.rpartition(".")[2], tails, n=1, cutoff=0.75)
     ]
     return f" Nearest: {close[0]}." if close else ""
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """What to say of a key that no config has."""
+    return f"{key}: no such key.{nearest(key, known)} Allowed: {', '.join(known) or 'none'}."
+
+
+def no_such(key: str, value: str, allowed: Sequence[str], besides: str = "") -> str:
+    """What to say of a value that is not one of those allowed.
+
+    Args:
+        key: that it was given for
+        value: that was given
+        allowed: all names
+        besides: what else is allowed, e.g. `" or a positive number"`
+    """
+    found = f"Allowed: {', '.join(allowed)}{besides}."
+    return f"{key}={value}: no such option.{nearest(value, allowed)} {found}"

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Interval
-from pydantic import AfterValidator, Strict
+from pydantic import AfterValidator, ConfigDict, Strict
+
+CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+"""Of every config: no unknown key, no number that is not finite."""
 
 
 def _existing_file(path: str) -> str:

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from cnnlab.config import (
     GROUPS,
@@ -24,10 +24,9 @@ from cnnlab.config import (
     Variant,
     compose,
     options,
-    unknown_key,
     validate,
 )
-from cnnlab.faults import Refused, nearest
+from cnnlab.faults import Refused, nearest, no_such, unknown_key
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,15 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         base, hydra = compose(fixed)
         variants = TypeAdapter(list[Variant]).validate_python(base["sweep"]["variants"])
         params = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
-    except (Refused, ValueError) as error:
-        found.faults += getattr(error, "faults", [f"sweep.variants: {error}"])
+    except Refused as refused:
+        found.faults += refused.faults
+        return found
+    except ValidationError as error:
+        found.faults += [
+            f"sweep.variants.{'.'.join(map(str, fault['loc']))}: {fault['msg']}. "
+            "A variant has overrides, and published, a number for each metric."
+            for fault in error.errors()
+        ]
         return found
     grid = {**_read(params, found.faults), **typed}
     for variant in variants or [Variant(overrides="")]:
@@ -192,20 +198,14 @@ def _read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
             values = _values(override, key)
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
-                faults += [no_such_option(key, value) for value in wrong]
+                besides = " or a positive number" if key == "lr" else ""
+                faults += [no_such(key, value, options(key), besides) for value in wrong]
                 values = [value for value in values if value not in wrong]
             if values:
                 read[key] = values
         except Refused as refused:
             faults += refused.faults
     return read
-
-
-def no_such_option(group: str, value: str) -> str:
-    """What to say of an option that a group does not have."""
-    number = " or a positive number" if group == "lr" else ""
-    allowed = options(group)
-    return f"{group}={value}: no such option.{nearest(value, allowed)} Allowed: {', '.join(allowed)}{number}."
 
 
 def top_level() -> list[str]:
@@ -264,5 +264,4 @@ def _keys_below(config: dict[str, Any], path: Sequence[str]) -> list[str]:
     node = config
     for name in path:
         node = node[name]
-    keys = [".".join((*path, name)) for name in node if name != "_target_"]
-    return keys or [f"(no key below {'.'.join(path)} with this option)"]
+    return [".".join((*path, name)) for name in node if name != "_target_"]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import record
-from cnnlab.config import GROUPS, Config, build, shown
+from cnnlab.config import GROUPS, Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
 from cnnlab.overrides import Job, expand
+from cnnlab.parts import build
 
 IRRELEVANT = ("name", "device", "outputs", "sweep", "data")
 """Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
@@ -177,8 +178,7 @@ def read(path: Path) -> dict[str, Any] | None:
             return None
         for run in found["runs"]:
             run["settings"] = {**found["settings"], **run["settings"]}
-            assert isinstance(run["run_id"], str) and isinstance(run["directory"], str)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found
 
@@ -227,7 +227,7 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     """What is wrong with a model, a device or a folder, of configs that are right by themselves."""
     from cnnlab.device import resolve
-    from cnnlab.train import build_model
+    from cnnlab.model.assemble import assemble
 
     faults = []
     built = set()
@@ -237,7 +237,7 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
         if structure not in built:
             built.add(structure)
             try:
-                build_model(config, data.shape, len(data.classes))
+                assemble(config, data.shape, len(data.classes))
             except ValueError as error:
                 faults.append(str(error))
         if config.evaluate_test and data.test is None:

@@ -106,13 +106,13 @@ def curves_figure(
             _say(axes, "no finished epoch")
         else:
             curves(curves_of, axes, hue)
-        note = "; ".join(
+        lacks = "; ".join(
             f"{row[hue]}: {missing(row)}" if hue else missing(row)
             for _, row in rows.iterrows()
             if missing(row)
         )
         name = described(rows.iloc[0], others) if others else ""
-        axes.set_title("\n".join(filter(None, [name, note])), fontsize="medium")
+        axes.set_title("\n".join(filter(None, [name, lacks])), fontsize="medium")
     _one_legend(figure, grid)
     _titled(figure, title, note)
     return figure
@@ -255,7 +255,7 @@ def _panels(
 
 def _titled(figure: Figure, title: str, note: str) -> None:
     """The finding above the picture, and what it rests on below that; both within its width."""
-    width = int(figure.get_figwidth() * 9.5)  # characters of this size in an inch
+    width = int(figure.get_figwidth() * 11.5)  # characters of this size in an inch
     lines = [textwrap.fill(text, width) for text in (title, note)]
     figure.suptitle("\n".join(lines), fontsize=11)
 

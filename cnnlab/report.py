@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 from rich.table import Table
 
 from cnnlab import aggregate, plots, record, stats
-from cnnlab.config import CLOSED, unknown_key
-from cnnlab.faults import Refused, nearest
+from cnnlab.faults import Refused, nearest, no_such, unknown_key
+from cnnlab.limits import CLOSED
 from cnnlab.terminal import console
 
 USAGE = """\
@@ -172,11 +172,7 @@ def settings(arguments: list[str]) -> Settings:
             given[key] = value
     metric = given.get("metric")
     if metric is not None and metric not in plots.LABELS:
-        allowed = list(plots.LABELS)
-        faults.append(
-            f"metric={metric}: no such metric.{nearest(metric, allowed)} "
-            f"Allowed: {', '.join(allowed)}."
-        )
+        faults.append(no_such("metric", metric, list(plots.LABELS)))
     if faults:
         raise Refused(faults)
     return Settings(**given)

@@ -6,25 +6,22 @@ K variants, N images of a batch, C H W image, L classes.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
-from torch.nn import functional as F
 
-from cnnlab.config import Config, build, configured
+from cnnlab.config import Config
 from cnnlab.cost import cost
-from cnnlab.data.batches import Images, Normalise, evaluation, training
+from cnnlab.data.batches import Images
 from cnnlab.data.split import Data, Split
 from cnnlab.device import describe, prepare, resolve
-from cnnlab.draws import generator
+from cnnlab.model.assemble import assemble
 from cnnlab.record import Record
-from cnnlab.stack import Stack
 from cnnlab.terminal import console
+from cnnlab.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -59,31 +56,6 @@ class Outcome:
         self.error = f"the loss is not finite at {where}; try a smaller lr, or a norm"
 
 
-def build_model(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """A config's model, on the CPU.
-
-    Each layer's first weights depend on the seed and the layer's name only: what two variants
-    share starts the same.
-
-    Args:
-        config: of the run
-        shape: (C, H, W) of one image
-        classes: L
-
-    Raises:
-        ValueError: if the parts do not fit together or the images
-    """
-    with torch.random.fork_rng(devices=[]):
-        norm, activation = configured(config.norm), configured(config.activation)
-        model = build(config.model, shape, classes, norm, activation)
-        for name, module in model.named_modules():
-            if hasattr(module, "reset_parameters"):
-                seed = generator(config.seed, f"init/{name}").initial_seed()
-                torch.default_generator.manual_seed(seed)
-                module.reset_parameters()
-    return model
-
-
 def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> list[Outcome]:
     """Trains K runs as one model.
 
@@ -96,7 +68,7 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
     first = configs[0]
     device = resolve(first.device)
     prepare(device, first.precision)
-    models = [build_model(config, data.shape, len(data.classes)) for config in configs]
+    models = [assemble(config, data.shape, len(data.classes)) for config in configs]
     total = cost(models[0], data.shape)[-1]
     outcomes = [Outcome(parameters=total.parameters, macs=total.macs) for _ in configs]
     log.info(
@@ -104,7 +76,7 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
         type(models[0]).__name__, describe(device), f"{total.parameters:,}",
         f"{len(data.train):,}", f"{len(data.val):,}",
     )  # fmt: skip
-    trainer = _Trainer(configs, models, data, device)
+    trainer = Trainer(configs, models, data, device)
     log.info("           train loss  accuracy    val loss  accuracy      time")
     with _progress() as progress:
         steps = first.epochs * trainer.steps
@@ -131,137 +103,8 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
     return outcomes
 
 
-class _Trainer:
-    """The state of a stack in training: weights, the optimizer's averages, images on the device."""
-
-    def __init__(
-        self,
-        configs: Sequence[Config],
-        models: Sequence[nn.Module],
-        data: Data,
-        device: torch.device,
-    ):
-        first = configs[0]
-        self.configs = configs
-        self.device = device
-        self.stack = Stack(
-            [model.to(device, memory_format=torch.channels_last) for model in models]
-        )
-        self.train, self.val = Images(data.train, device), Images(data.val, device)
-        self.normalise = Normalise(data.train, device)
-        self.batch_size = first.batch_size
-        self.steps = math.ceil(len(data.train) / first.batch_size)
-        self.seeds = [config.seed for config in configs]
-        self.operations = [
-            {name: configured(part) for name, part in config.augment.items()} for config in configs
-        ]
-        self.bf16 = first.precision == "bf16"
-        rates = [build(config.lr, config.epochs, self.steps) for config in configs]
-        self.rates = torch.tensor(np.array(rates), dtype=torch.float32).T.to(device)  # (steps, K)
-        self.update = configured(
-            {"_target_": first.optimizer["_target_"], **self._numbers(configs)}
-        )
-        self.state: dict[str, dict[str, torch.Tensor]] = {
-            name: {} for name in self.stack.parameters
-        }
-
-    def _numbers(self, configs: Sequence[Config]) -> dict[str, Any]:
-        """The optimizer's numbers, (K,) each; what is no number is the same for all."""
-        return {
-            key: torch.tensor([config.optimizer[key] for config in configs], device=self.device)
-            if isinstance(value, float)
-            else value
-            for key, value in configs[0].optimizer.items()
-            if key != "_target_"
-        }
-
-    def epoch(self, epoch: int, advance: Callable[[], None]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Trains one epoch: the losses (steps, K), and how many images were classified right (K,).
-
-        Everything is summed on the device: reading a number there would make the host wait.
-        """
-        size = self.stack.size
-        losses = torch.empty(self.steps, size, device=self.device)
-        correct = torch.zeros(size, dtype=torch.long, device=self.device)
-        batches = training(
-            self.train, self.normalise, self.seeds, self.operations, epoch, self.batch_size
-        )
-        for step, (images, labels) in enumerate(batches):
-            logits = self._logits(images, training=True)  # (K, N, L)
-            loss = _losses(logits, labels)  # (K,)
-            gradients = torch.autograd.grad(loss.sum(), list(self.stack.parameters.values()))
-            self._step(gradients, self.rates[(epoch - 1) * self.steps + step])
-            with torch.no_grad():
-                losses[step] = loss
-                correct += (logits.argmax(-1) == labels).sum(-1)
-            advance()
-        return losses.cpu(), correct.cpu()
-
-    @torch.no_grad()
-    def _step(self, gradients: Sequence[torch.Tensor], rates: torch.Tensor) -> None:
-        """Changes each parameter (K, ...), with (K,) learning rates."""
-        for (name, parameter), gradient in zip(
-            self.stack.parameters.items(), gradients, strict=True
-        ):
-            shape = (-1,) + (1,) * (parameter.ndim - 1)  # (K, 1, ..., 1), to be broadcast
-            numbers = {
-                key: value.view(shape)
-                for key, value in self.update.keywords.items()
-                if isinstance(value, torch.Tensor)
-            }
-            self.update(parameter, gradient, self.state[name], rates.view(shape), **numbers)
-
-    @torch.no_grad()
-    def evaluate(self, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss (K,) and accuracy (K,) on a split."""
-        loss = torch.zeros(self.stack.size, device=self.device)
-        correct = torch.zeros(self.stack.size, dtype=torch.long, device=self.device)
-        for batch, labels in evaluation(images, self.normalise):
-            logits = self._logits(batch, training=False)  # (K, N, L)
-            shared = labels.expand(self.stack.size, -1)  # (N,) -> (K, N)
-            loss += _losses(logits, shared) * len(labels)
-            correct += (logits.argmax(-1) == shared).sum(-1)
-        return (loss / len(images)).cpu(), correct.cpu() / len(images)
-
-    def measured(
-        self,
-        epoch: int,
-        slot: int,
-        losses: torch.Tensor,
-        correct: torch.Tensor,
-        validation: tuple[torch.Tensor, torch.Tensor],
-    ) -> dict[str, Any]:
-        """One slot's row of metrics.csv, or where its loss stopped being a number."""
-        finite = losses[:, slot].isfinite()
-        if not finite.all():
-            return {"diverged": f"epoch {epoch}, step {int(finite.int().argmin()) + 1}"}
-        if not validation[0][slot].isfinite():
-            return {"diverged": f"epoch {epoch}, validation"}
-        count = len(self.train)
-        sizes = torch.full((self.steps,), self.batch_size)
-        sizes[-1] = count - self.batch_size * (self.steps - 1)
-        return {
-            "epoch": epoch,
-            "train_loss": round(float((losses[:, slot].double() * sizes).sum()) / count, 6),
-            "train_accuracy": round(int(correct[slot]) / count, 6),
-            "val_loss": round(float(validation[0][slot]), 6),
-            "val_accuracy": round(float(validation[1][slot]), 6),
-            "lr": float(f"{float(self.rates[(epoch - 1) * self.steps, slot]):.6g}"),
-        }
-
-    def _logits(self, images: torch.Tensor, *, training: bool) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.stack(images, training=training).float()
-
-
-def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(K, N, L) and (K, N) -> (K,) mean cross-entropy of each variant."""
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")  # (K N,)
-    return each.view(labels.shape).mean(1)
-
-
 def _after_epoch(
-    trainer: _Trainer,
+    trainer: Trainer,
     slot: int,
     outcome: Outcome,
     measured: Mapping[str, Any],
@@ -290,7 +133,7 @@ def _after_epoch(
     )  # fmt: skip
 
 
-def _test(trainer: _Trainer, test: Split | None, outcomes: Sequence[Outcome]) -> None:
+def _test(trainer: Trainer, test: Split | None, outcomes: Sequence[Outcome]) -> None:
     """Test accuracy of each slot's best weights, where it was asked for."""
     asked = [
         slot

@@ -1,0 +1,33 @@
+"""Puts a config's model together, with first weights that depend on the seed alone."""
+
+import torch
+from torch import nn
+
+from cnnlab.config import Config
+from cnnlab.draws import generator
+from cnnlab.parts import build, configured
+
+
+def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """A config's model, on the CPU.
+
+    Each layer's first weights depend on the seed and the layer's name only: what two variants
+    share starts the same.
+
+    Args:
+        config: of the run
+        shape: (C, H, W) of one image
+        classes: L
+
+    Raises:
+        ValueError: if the parts do not fit together or the images
+    """
+    with torch.random.fork_rng(devices=[]):
+        norm, activation = configured(config.norm), configured(config.activation)
+        model = build(config.model, shape, classes, norm, activation)
+        for name, module in model.named_modules():
+            if hasattr(module, "reset_parameters"):
+                seed = generator(config.seed, f"init/{name}").initial_seed()
+                torch.default_generator.manual_seed(seed)
+                module.reset_parameters()
+    return model
