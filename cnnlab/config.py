@@ -119,8 +119,8 @@ class Config:
 
 def described() -> dict[str, str]:
     """Each top-level key that is no group, with its description."""
-    descriptions = {f.name: f.default.description for f in fields(Config) if f.name != "sweep"}
-    return {key: text for key, text in descriptions.items() if key not in GROUPS}
+    keys = Config.__pydantic_fields__
+    return {key: keys[key].description for key in keys if key not in (*GROUPS, "sweep")}
 
 
 # --- putting together

@@ -225,7 +225,9 @@ def _parsed(argument: str) -> Override:
 def _values(override: Override, key: str) -> list[str]:
     """Each value as text that Hydra reads as the same value again."""
     if not override.is_sweep_override():
-        return [override.get_value_element_as_str()] if not override.is_delete() else []
+        # As it was typed: Hydra's own way back to text would escape an interpolation.
+        is_group = key in (*GROUPS, "sweeps")
+        return [str(override.value()) if is_group else override.input_line.partition("=")[2]]
     if not override.is_discrete_sweep():
         raise Refused(
             f"{override.input_line}: an interval has no end of values; list them, or use range()."

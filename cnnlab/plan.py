@@ -221,6 +221,8 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
             _loaded(json.dumps(part, sort_keys=True))
         except Refused as error:
             faults += error.faults
+        except MemoryError as error:
+            faults.append(f"data: the images do not fit into memory: {error}.")
     return faults
 
 

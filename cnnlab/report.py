@@ -182,7 +182,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Reports the sweeps that are asked for; exits with 2 where there are none."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if {"-h", "--help"} & set(arguments):
-        lines = [f"  {f.name:8} {f.default.description}" for f in fields(Settings)]
+        lines = [
+            f"  {key:8} {field.description}" for key, field in Settings.__pydantic_fields__.items()
+        ]
         print("\n".join([USAGE, *lines]))
         return
     try:

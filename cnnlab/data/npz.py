@@ -1,6 +1,7 @@
 """One's own arrays in a NumPy file, named as MedMNIST names them (https://medmnist.com)."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,12 @@ import numpy as np
 from cnnlab.data.split import Arrays, Data, finish
 from cnnlab.faults import Refused
 from cnnlab.limits import ExistingFile, Seed, Share
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What NumPy and zipfile raise for damaged files."""
 
 
 def npz(*, path: ExistingFile, validation: Share, split_seed: Seed) -> Data:
@@ -41,26 +48,28 @@ def read(path: Path) -> tuple[dict[str, Arrays | None], list[str] | None]:
     ]
     arrays, faults = {}, []
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise Refused(f"{path}: one bare array, not an .npz file of named ones.")
+        # Not np.load: it takes a bare .npy too, and for a text advises to unpickle it.
+        with np.lib.npyio.NpzFile(path, allow_pickle=False) as file:
             for name in [*wanted, "classes"]:
                 if name not in file.files:
                     continue
                 try:
-                    arrays[name] = file[name]
+                    arrays[name] = _array(file[name])
                 except ValueError as error:
                     faults.append(f"{path}: {name} cannot be read: {error}.")
             found = file.files
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, Refused):
-            raise
+    except UNREADABLE as error:
         raise Refused(f"{path}: no readable .npz file: {error}.") from error
     for split in ("train", "val", "test"):
         pair = [f"{split}_images", f"{split}_labels"]
         missing = [name for name in pair if name not in found]
         if len(missing) == 1 or (missing and split == "train"):
             faults.append(f"{path}: no {' and no '.join(missing)}; it holds {', '.join(found)}.")
+    names = arrays.get("classes", np.empty(0, int))
+    if names.ndim != 1 or names.dtype.kind not in "Uiu":
+        faults.append(
+            f"{path}: classes is {names.dtype} of shape {names.shape}; it must be texts, (L,)."
+        )
     if faults:
         raise Refused(faults)
     splits = {
@@ -69,4 +78,10 @@ def read(path: Path) -> tuple[dict[str, Arrays | None], list[str] | None]:
         else None
         for split in ("train", "val", "test")
     }
-    return splits, arrays["classes"].tolist() if "classes" in arrays else None
+    return splits, [str(name) for name in names.tolist()] if "classes" in arrays else None
+
+
+def _array(found: np.ndarray | bytes) -> np.ndarray:
+    if isinstance(found, bytes):  # what NumPy gives for a zip's member of any other kind
+        raise ValueError("it is no array")
+    return found

@@ -122,7 +122,8 @@ def _faults_of(where: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
             f"{where} images are {images.dtype}; they must be uint8, 0 to 255. "
             "Convert them, e.g. (images * 255).round().astype('uint8')."
         )
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+    wrong_channels = images.ndim == 4 and images.shape[3] not in (1, 3)
+    if images.ndim not in (3, 4) or wrong_channels or 0 in images.shape[1:]:
         faults.append(
             f"{where} images have shape {images.shape}; it must be (N, H, W), (N, H, W, 1) or "
             "(N, H, W, 3)."
@@ -131,8 +132,10 @@ def _faults_of(where: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
         faults.append(f"{where} labels are {labels.dtype}; they must be integers from 0.")
     elif labels.size and labels.min() < 0:
         faults.append(f"{where} labels reach {labels.min()}; they must be integers from 0.")
-    if labels.ndim > 1 and labels.shape != (len(labels), 1):
+    if labels.ndim != 1 and labels.shape[1:] != (1,):
         faults.append(f"{where} labels have shape {labels.shape}; one an image is needed: (N,).")
+    if not images.ndim or not labels.ndim:
+        return faults  # nothing to count
     if len(images) != len(labels):
         faults.append(f"{where} has {len(images)} images but {len(labels)} labels.")
     elif not len(images):

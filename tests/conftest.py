@@ -1,0 +1,54 @@
+"""What several test files share. Everything runs on the CPU, in one thread."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnnlab.config import Config, compose, validate
+from cnnlab.overrides import normalise
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SMALL = ("data=synthetic", "data.images=80", "data.size=12", "data.classes=4", "batch_size=32")
+"""Three steps an epoch, the last one smaller; a run of two epochs takes 0.1 s."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _away_from_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test writes into the project's own outputs/ or data/."""
+    monkeypatch.chdir(tmp_path)
+
+
+def config_of(*overrides: str) -> Config:
+    """The checked config that Hydra composes."""
+    return validate(compose(tuple(normalise(text) for text in overrides))[0])
+
+
+def command(
+    module: str, *arguments: str, cwd: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m cnnlab.<module>` as a person would, and waits."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, "-m", f"cnnlab.{module}", *arguments],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "80",
+            **(environment or {}),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

@@ -1,0 +1,159 @@
+"""The plan: which runs there are, what identifies them, which are still to train."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from conftest import SMALL, config_of
+
+from cnnlab import plan, record
+from cnnlab.faults import Refused
+
+
+def identity(*overrides: str) -> str:
+    config = config_of("data=synthetic", "data.images=200", "data.size=12", *overrides)
+    return plan.run_id(config, plan.load(config).fingerprint)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "epochs=31", "batch_size=64", "seed=1", "precision=bf16", "evaluate_test=true",
+        "norm=bn", "norm=gn", "activation=gelu", "augment=flip", "augment=crop_flip", "lr=cosine",
+        "lr.base=0.011", "optimizer=adamw", "optimizer.momentum=0.8", "optimizer.weight_decay=0",
+        "optimizer.nesterov=true", "data.noise=1.0", "data.split_seed=1", "data.validation=0.2",
+        "data.seed=1", "data.classes=4", "data.channels=1",
+    ],
+)  # fmt: skip
+def test_whatever_can_change_a_result_changes_the_run_id(override):
+    assert identity(override) != identity()
+
+
+@pytest.mark.parametrize(
+    "override", ["name=other", "device=cpu", "outputs=elsewhere", "lr.base=1e-2", "lr.base=0.010"]
+)
+def test_whatever_cannot_change_a_result_leaves_the_run_id(override):
+    assert identity(override) == identity()
+
+
+def test_the_order_of_augmentations_is_part_of_the_identity():
+    config = config_of(*SMALL, "augment=crop_flip")
+    turned = config_of(*SMALL, "augment=crop_flip")
+    turned.augment = dict(reversed(turned.augment.items()))
+    assert plan.run_id(config, "x") != plan.run_id(turned, "x")
+
+
+def test_a_run_id_stays_what_it_was():
+    """Computed once and written down: a change would orphan every record that people have.
+
+    Where a change is meant, `cnnlab.record.SCHEMA_VERSION` is raised with it.
+    """
+    assert plan.run_id(config_of(), "fingerprint") == "bc33906edf0d8506d7dea00942cfb624"
+
+
+def test_equal_runs_are_planned_once():
+    made = plan.make((), (*SMALL, "lr=0.01,1e-2,0.010,0.02"))
+    assert [run.job.config.lr["base"] for run in made.runs] == [0.01, 0.02]
+
+
+def test_a_plan_names_its_factors_in_the_order_typed_without_the_seed_or_constants():
+    made = plan.make((), (*SMALL, "lr=0.01,0.02", "norm=bn,none", "epochs=2", "seed=0,1"))
+    assert made.factors == ("lr.base", "norm", "seed")
+    assert len(made.runs) == 8
+
+
+def test_directories_are_short_distinct_and_end_in_the_id():
+    made = plan.make((), (*SMALL, "norm=bn,none", "lr=0.01,0.02", "seed=0,1"))
+    names = [run.directory.name for run in made.runs]
+    assert len(set(names)) == 8
+    assert all(run.directory.name.endswith(run.run_id[:8]) for run in made.runs)
+    assert names[0].startswith("norm-bn_lr-0.01_seed-0-")
+    assert all(len(name) < 100 for name in names)
+
+
+def test_an_adhoc_name_depends_on_the_runs_alone():
+    one = plan.make((), (*SMALL, "norm=bn,none", "lr=0.01"))
+    same = plan.make((), (*SMALL, "lr=1e-2", "norm=none,bn", "device=cpu"))
+    other = plan.make((), (*SMALL, "norm=bn,none", "lr=0.02"))
+    assert one.name == same.name != other.name
+    assert one.name.startswith("adhoc-")
+
+
+def finish(run, status: str = "done") -> None:
+    record.Record(run.directory).finish(
+        record.Result(
+            run_id=run.run_id, name="x", status=status, config=asdict(run.job.config),
+            choices=run.job.choices, overrides=[], data_fingerprint="", device="", versions={},
+        )
+    )  # fmt: skip
+
+
+def test_finished_runs_are_not_pending_and_failed_ones_are():
+    command = (*SMALL, "name=mine", "norm=bn,none,gn,ln")
+    runs = plan.make((), command).runs
+    for run, status in zip(runs, ("done", "diverged", "failed"), strict=False):
+        finish(run, status)
+    plan.make.cache_clear()
+    assert [run.run_id for run in plan.make((), command).pending] == [
+        run.run_id for run in runs[2:]
+    ]
+
+
+def test_a_damaged_result_is_not_taken_for_a_finished_run():
+    command = (*SMALL, "name=mine")
+    (run,) = plan.make((), command).runs
+    finish(run)
+    path = run.directory / "result.json"
+    path.write_text(path.read_text()[:-20])
+    plan.make.cache_clear()
+    assert len(plan.make((), command).pending) == 1
+
+
+def test_a_written_plan_reads_back_and_keeps_what_it_had():
+    first = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
+    plan.write(first)
+    plan.write(plan.make((), (*SMALL, "name=mine", "norm=bn,gn", "epochs=2")))
+    found = plan.read(first.folder / "plan.json")
+    told = [(run["settings"]["norm"], run["settings"]["epochs"]) for run in found["runs"]]
+    assert told == [("bn", 30), ("none", 30), ("bn", 2), ("gn", 2)]
+    assert found["factors"] == ["norm"]
+    assert plan.read(first.folder / "nothing.json") is None
+    (first.folder / "plan.json").write_text("{")
+    assert plan.read(first.folder / "plan.json") is None
+
+
+def test_settings_have_no_paths_and_no_targets():
+    config = config_of("data=folder", "data.path=/", "augment=crop_flip")
+    flat = plan.settings(asdict(config), dict.fromkeys(plan.GROUPS, "x"))
+    assert flat["augment.crop.padding"] == 4
+    assert not {"data.path", "data.root", "norm._target_", "outputs", "device"} & set(flat)
+    json.dumps(flat)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["norm=gn", "norm.groups=3"], "divisor of 8"),
+        (["data.size=11"], "at least 12x12"),
+        (["evaluate_test=true"], "has no test split"),
+        (["precision=tf32", "device=cpu"], "needs a CUDA device"),
+        (["data.images=10", "data.classes=10"], "stratified"),
+        (["data.images=1000000000000"], "memory"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused_before_training(typed, told):
+    with pytest.raises(Refused, match=told):
+        plan.make((), (*SMALL, *typed))
+
+
+def test_an_outputs_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="cannot write there"):
+        plan.make((), (*SMALL, f"outputs={tmp_path}/file/outputs"))
+
+
+def test_a_fault_in_local_data_is_told_together_with_others(tmp_path):
+    (tmp_path / "bad.npz").write_text("no arrays")
+    with pytest.raises(Refused) as refused:
+        plan.make((), ("data=npz", f"data.path={tmp_path}/bad.npz", "epochs=0"))
+    assert len(refused.value.faults) == 2
