@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Workers and tests use one thread: two are many times slower when a core is taken.
 export OMP_NUM_THREADS := 1
 
+# An index with other builds of PyTorch, e.g. for a CPU; README.md names one.
+TORCH_INDEX ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep report test test-slow test-hydra14 lint clean
 
@@ -18,7 +21,8 @@ $(VENV)/ready: setup.cfg constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("cnnlab needs Python 3.10 or newer; choose one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/pip install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/pip install --quiet --no-build-isolation -c constraints.txt --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@
 
 sweep: setup ## batch norm x learning rate on the bundled digits, then the report

@@ -1,5 +1,6 @@
 """What a model costs: parameters, output shapes and multiply-accumulates, layer by layer."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -26,38 +27,28 @@ class Layer:
 
 
 def cost(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
-    """The cost of every layer that has no layers below it, and last that of the whole model.
+    """The cost of every layer without layers below it that is used, and last of the whole model.
 
     Args:
         model: on the CPU; is not changed
         shape: (C, H, W) of one image
     """
+    model = copy.deepcopy(model).eval()
     shapes: dict[str, tuple[int, ...]] = {}
     leaves = {name: m for name, m in model.named_modules() if name and not list(m.children())}
-    hooks = [
+    for name, module in leaves.items():
         module.register_forward_hook(
             lambda _module, _given, output, name=name: shapes.__setitem__(name, output.shape[1:])
         )
-        for name, module in leaves.items()
-    ]
-    was_training = model.training
-    counter = FlopCounterMode(display=False)
-    try:
-        with torch.no_grad(), counter:
-            output = model.eval()(torch.zeros(1, *shape))
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shapes[""] = model(torch.zeros(1, *shape)).shape[1:]
     counts = counter.get_flop_counts()
-    prefix = type(model).__name__
+    owner = type(model).__name__
 
-    def layer(name: str, module: nn.Module, shape: tuple[int, ...], flops) -> Layer:
+    def layer(name: str, module: nn.Module) -> Layer:
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        return Layer(name, tuple(shape), parameters, sum(flops.values()) // 2)
+        flops = counts.get(f"{owner}.{name}" if name else "Global", {})
+        return Layer(name, tuple(shapes[name]), parameters, sum(flops.values()) // 2)
 
-    layers = [
-        layer(name, module, shapes[name], counts.get(f"{prefix}.{name}", {}))
-        for name, module in leaves.items()
-    ]
-    return [*layers, layer("", model, output.shape[1:], counts["Global"])]
+    used = [layer(name, module) for name, module in leaves.items() if name in shapes]
+    return [*used, layer("", model)]

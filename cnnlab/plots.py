@@ -22,6 +22,9 @@ DPI = 200
 MANY = 4
 """More curves of one colour each than this are hard to tell apart in a panel."""
 
+CURVES_TITLE = 32
+"""Characters above a panel of curves; more would run into the next."""
+
 LABELS = {
     "best_val_accuracy": "best validation accuracy",
     "final_val_accuracy": "last validation accuracy",
@@ -58,13 +61,16 @@ def is_grid(summary: pd.DataFrame, factors: Sequence[str]) -> bool:
 # --- learning curves
 
 
-def curves(epochs: pd.DataFrame, axes: Axes, hue: str | None = None) -> Axes:
+def curves(
+    epochs: pd.DataFrame, axes: Axes, hue: str | None = None, levels: Sequence[str] = ()
+) -> Axes:
     """Accuracy by epoch: validation solid, training dashed; the mean, and the range over seeds.
 
     Args:
         epochs: as in `cnnlab.aggregate.Sweep`
         axes: to draw on
         hue: the factor that gets the colours; None: training and validation do
+        levels: all of that factor's, as text, also those that `epochs` lacks
     """
     names = {"val_accuracy": "validation", "train_accuracy": "training"}
     kept = [*([hue] if hue else []), "run_id", "epoch"]
@@ -79,13 +85,12 @@ def curves(epochs: pd.DataFrame, axes: Axes, hue: str | None = None) -> Axes:
         hue=hue or "split",
         style="split",
         style_order=list(names.values()),
-        hue_order=list(dict.fromkeys(epochs[hue].astype(str))) if hue else list(names.values()),
+        hue_order=list(levels) if hue else list(names.values()),
         palette="colorblind",
         errorbar=("pi", 100),
         ax=axes,
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="epoch", ylabel="accuracy")
     return axes
 
 
@@ -97,22 +102,31 @@ def curves_figure(
     if is_grid(summary, factors):
         few = [name for name in factors if summary[name].nunique() <= MANY]
         hue = max(few, key=lambda name: summary[name].nunique(), default=None)
+    levels = list(dict.fromkeys(summary[hue].astype(str))) if hue else []
     others = [name for name in factors if name != hue]
     panels = list(summary.groupby(others, sort=False)) if others else [((), summary)]
     figure, grid = _panels(len(panels), width=3.4, height=2.9, share=True)
-    for axes, (_, rows) in zip(grid, panels, strict=True):
+    for place, (axes, (_, rows)) in enumerate(zip(grid, panels, strict=True)):
         curves_of = epochs[epochs["variant"].isin(rows.index)]
         if curves_of.empty:
-            _say(axes, "no finished epoch")
+            axes.text(
+                0.5, 0.5, "no finished epoch", ha="center", transform=axes.transAxes, color="0.4"
+            )  # fmt: skip
         else:
-            curves(curves_of, axes, hue)
+            curves(curves_of, axes, hue, levels)
         lacks = "; ".join(
             f"{row[hue]}: {missing(row)}" if hue else missing(row)
             for _, row in rows.iterrows()
             if missing(row)
         )
         name = described(rows.iloc[0], others) if others else ""
-        axes.set_title("\n".join(filter(None, [name, lacks])), fontsize="medium")
+        lines = [textwrap.fill(text, CURVES_TITLE) for text in (name, lacks) if text]
+        axes.set_title("\n".join(lines), fontsize="medium")
+        columns = axes.get_gridspec().ncols
+        lowest = place + columns >= len(grid)
+        axes.set_xlabel("epoch" if lowest else "")
+        axes.set_ylabel("" if place % columns else "accuracy")
+        axes.tick_params(labelbottom=lowest)
     _one_legend(figure, grid)
     _titled(figure, title, note)
     return figure
@@ -140,7 +154,8 @@ def heat_map(
 
     texts = table(summary.apply(_cell, axis=1))
     means = table(summary["mean"]).astype(float)
-    axes.set_facecolor("0.85")
+    axes.set_facecolor("0.85")  # of a cell without a mean
+    axes.grid(False)
     sns.heatmap(
         means, annot=False, cmap="cividis", vmin=limits[0], vmax=limits[1], linewidths=1,
         cbar=False, ax=axes,
@@ -168,7 +183,10 @@ def dots(
         metric: the column of `runs` that `summary` summarises
         axes: to draw on
     """
-    names = [described(row, factors) for _, row in summary.iterrows()]
+    names = [
+        "\n".join(filter(None, [described(row, factors), missing(row)]))
+        for _, row in summary.iterrows()
+    ]
     done = runs[runs["status"] == "done"]
     places = {variant: place for place, variant in enumerate(summary.index)}
     axes.scatter(
@@ -184,14 +202,7 @@ def dots(
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(LABELS[metric])
-    for variant, row in summary.iterrows():
-        if missing(row):
-            axes.annotate(
-                missing(row), (0.99, places[variant]), xycoords=("axes fraction", "data"),
-                ha="right", va="center", color="C3", fontweight="bold",
-            )  # fmt: skip
-    if len(several):
-        axes.legend(loc="best")
+    axes.legend()
     return axes
 
 
@@ -208,6 +219,7 @@ def grid_figure(
         size = (7, 1.6 + 0.35 * len(summary))
         figure, axes = plt.subplots(figsize=size, layout="constrained", dpi=DPI)
         dots(runs, summary, factors, metric, axes)
+        _one_legend(figure, [axes])
     else:
         figure = _heat_maps(summary, factors, metric)
     _titled(figure, title, note)
@@ -261,18 +273,16 @@ def _titled(figure: Figure, title: str, note: str) -> None:
 
 
 def _one_legend(figure: Figure, grid: Sequence[Axes]) -> None:
-    """The first panel's legend for all, below them."""
+    """One legend for all panels, below them: that of the panel which has the most to say."""
     with_legend = [axes for axes in grid if axes.get_legend()]
     if not with_legend:
         return
-    handles, labels = with_legend[0].get_legend_handles_labels()
+    handles, labels = max(
+        (axes.get_legend_handles_labels() for axes in with_legend), key=lambda both: len(both[1])
+    )
     figure.legend(
         handles, labels, loc="outside lower center", frameon=False, fontsize="small",
         ncols=min(len(labels), int(figure.get_figwidth() / 0.95)), columnspacing=1.2,
     )  # fmt: skip
     for axes in with_legend:
         axes.get_legend().remove()
-
-
-def _say(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.4")

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from pydantic.dataclasses import dataclass
+from rich import box
 from rich.table import Table
 
 from cnnlab import aggregate, plots, record, stats
@@ -107,23 +108,25 @@ def _save(figure: Figure, path: Path) -> None:
 
 def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, metric: str) -> None:
     """Prints the summary, and the published numbers beside ours."""
-    table = Table(title=f"{sweep.name}: {plots.LABELS[metric]}", title_justify="left")
+    several = summary["n"].max() > 1
+    table = _table(f"{sweep.name}: {plots.LABELS[metric]}")
     for name in sweep.factors:
         table.add_column(name, overflow="fold")
     troubles = [name for name in ("failed", "diverged", "pending") if summary[name].any()]
-    for name in ("n", *troubles, "mean", "95% interval", "best", "s/run"):
+    numbers = ("mean", "95% interval", "best") if several else ("value",)
+    for name in ("n", *troubles, *numbers, "s/run"):
         table.add_column(name, justify="right", no_wrap=True)
     for _, row in summary.iterrows():
         interval = f"{row['ci_low']:.4f} {row['ci_high']:.4f}" if row["n"] > 1 else "-"
+        found = (_number(row["mean"]), interval, _number(row["best"]))
         table.add_row(
-            *(str(row[name]) for name in sweep.factors),
-            *(str(row[name]) for name in ("n", *troubles)),
-            _number(row["mean"]), interval, _number(row["best"]), _number(row["seconds"], 1),
-        )  # fmt: skip
+            *(str(row[name]) for name in (*sweep.factors, "n", *troubles)),
+            *(found if several else found[:1]),
+            _number(row["seconds"], 1),
+        )
     console.print(table)
-    for _, run in sweep.runs[
-        sweep.runs["status"].isin(["failed", "diverged", "unreadable"])
-    ].iterrows():
+    troubled = sweep.runs[sweep.runs["status"].isin(["failed", "diverged", "unreadable"])]
+    for _, run in troubled.iterrows():
         reason = run["error"] or "result.json cannot be read"
         console.print(f"{run['status'].capitalize()}: {run['directory']}: {reason}", markup=False)
     if len(beside):
@@ -133,18 +136,25 @@ def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, me
 
 
 def _show_published(sweep: aggregate.Sweep, beside: pd.DataFrame) -> None:
-    table = Table(title=f"{sweep.name}: published and measured", title_justify="left")
-    for name in sweep.factors:
-        table.add_column(name, overflow="fold")
-    table.add_column("metric", overflow="fold")
-    for name in ("published", "measured", "difference"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for _, row in beside.iterrows():
-        table.add_row(
-            *(str(row[name]) for name in (*sweep.factors, "metric")),
-            _number(row["published"]), _number(row["measured"]), f"{row['difference']:+.4f}",
-        )  # fmt: skip
+    table = _table(f"{sweep.name}: published | measured")
+    table.add_column("variant", overflow="fold")
+    metrics = list(dict.fromkeys(beside["metric"]))
+    for metric in metrics:
+        table.add_column(plots.LABELS[metric].removesuffix(" (nats)"), justify="right")
+    for _, rows in beside.groupby(sweep.factors, sort=False):
+        of = rows.set_index("metric")
+        cells = [
+            f"{_number(of.at[metric, 'published'])} | {_number(of.at[metric, 'measured'])}"
+            if metric in of.index
+            else ""
+            for metric in metrics
+        ]
+        table.add_row(plots.described(rows.iloc[0], sweep.factors), *cells)
     console.print(table)
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _number(value: float, digits: int = 4) -> str:

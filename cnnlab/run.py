@@ -27,7 +27,7 @@ from cnnlab.overrides import is_hydras, normalise
 from cnnlab.record import Record, Result, tell
 from cnnlab.terminal import console
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("cnnlab.run")  # also where this file is __main__
 
 REFUSED, INTERRUPTED = 2, 130
 """Exit codes; 0 is all done and 1 that runs failed."""

@@ -38,9 +38,15 @@ class Stack:
         return over(self.parameters, self.buffers, images)
 
     def weights(self, slot: int) -> dict[str, torch.Tensor]:
-        """A copy of one module's parameters and buffers, on the CPU."""
+        """A copy of one module's parameters and buffers, on the CPU, in contiguous memory.
+
+        safetensors writes memory as it lies, and channels_last weights do not lie in their order.
+        """
         state = {**self._slot(self.parameters, slot), **self._slot(self.buffers, slot)}
-        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+        return {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in state.items()
+        }
 
     @torch.no_grad()
     def load(self, slot: int, weights: dict[str, torch.Tensor]) -> None:

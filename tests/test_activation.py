@@ -126,4 +126,4 @@ def test_training_moves_a_learned_beta():
     module(torch.ones(5)).sum().backward()
     optimizer.step()
     # Down the slope: 1 - 0.1 * 5 * s (1 - s) with s = 1 / (1 + exp(-1)) = 0.7310586.
-    assert float(module.beta) == pytest.approx(1 - 0.5 * 0.7310586 * 0.2689414, abs=1e-6)
+    assert module.beta.item() == pytest.approx(1 - 0.5 * 0.7310586 * 0.2689414, abs=1e-6)

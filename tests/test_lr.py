@@ -124,15 +124,12 @@ def one_cycle_lr(total, rise, start_divisor, final_divisor):
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 5), (1, 7), (2, 5), (5, 4), (30, 11)])
 def test_onecycle_equals_one_cycle_lr(epochs, steps, rise, divisors):
     start, final = divisors
-    rates = onecycle(
-        epochs, steps, base=0.01, rise=rise, start_divisor=start, final_divisor=final
-    )
+    rates = onecycle(epochs, steps, base=0.01, rise=rise, start_divisor=start, final_divisor=final)
     np.testing.assert_allclose(rates, one_cycle_lr(epochs * steps, rise, start, final), rtol=1e-9)
     assert rates[0] == pytest.approx(0.01 / start)
     assert rates[-1] == pytest.approx(0.01 / start / final)
 
 
-@pytest.mark.xfail(strict=True, reason="the fall is stretched to one step: ends at half the base")
 def test_onecycle_that_falls_in_less_than_a_step_ends_at_the_last_rate():
     rates = onecycle(1, 5, base=0.01, rise=0.9)
     np.testing.assert_allclose(rates, one_cycle_lr(5, 0.9, 25.0, 1e4), rtol=1e-9)

@@ -73,6 +73,10 @@ STACKS = {
 }  # fmt: skip
 
 
+BIASES_BEFORE_A_NORM = ("conv1.bias", "conv2.bias", "norm1.running_mean", "norm2.running_mean")
+"""Batch norm takes a bias away again: its gradient is rounding, which Adam makes a full step."""
+
+
 @pytest.mark.parametrize("norm", ["bn", "none"])
 @pytest.mark.parametrize("which", STACKS)
 def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_path):
@@ -89,6 +93,8 @@ def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_
         assert together[slot].initial_loss == pytest.approx(alone.initial_loss, abs=2e-6)
         assert together[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-4)
         for name, weights in alone.best_weights.items():
+            if (which, norm) == ("adamw", "bn") and name in BIASES_BEFORE_A_NORM:
+                continue
             assert torch.allclose(
                 together[slot].best_weights[name].float(), weights.float(), atol=1e-4
             )

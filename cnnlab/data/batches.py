@@ -34,7 +34,10 @@ class Images:
 
 
 class Normalise:
-    """Pixels as floats of mean 0 and standard deviation 1 in each channel of the training split.
+    """Subtracts each channel's mean and divides by its spread, both of the training split.
+
+    The spread is the standard deviation within an image, averaged over the images: for CIFAR-10
+    0.202, 0.199, 0.201 of the range, the numbers that most code for it carries as constants.
 
     Args:
         split: the training split
@@ -42,15 +45,15 @@ class Normalise:
     """
 
     def __init__(self, split: Split, device: torch.device):
-        count = split.images[..., 0].size
-        # In parts: a float64 copy of all pixels would be eight times the images.
-        parts = [split.images[i : i + 1000].astype("int64") for i in range(0, len(split), 1000)]
-        mean = sum(part.sum((0, 1, 2)) for part in parts) / count
-        square = sum((part**2).sum((0, 1, 2)) for part in parts) / count
-        std = (square - mean**2).clip(min=1) ** 0.5  # at least a grey level, for constant channels
+        totals = torch.zeros(2, split.images.shape[3], dtype=torch.float64)
+        for start in range(0, len(split), 1000):  # in parts: all as floats would be 4 times larger
+            part = torch.from_numpy(split.images[start : start + 1000]).float()
+            within = torch.std_mean(part, dim=(1, 2), correction=0)  # (1000, C) each
+            totals += torch.stack([each.sum(0, dtype=torch.float64) for each in within])
+        spread, mean = totals / len(split)
+        spread.clamp_(min=1)  # at least a grey level, for channels without any
         self.mean, self.scale = (
-            torch.tensor(numbers, dtype=torch.float32, device=device)[:, None, None]
-            for numbers in (mean, 1 / std)
+            numbers.float().to(device)[:, None, None] for numbers in (mean, 1 / spread)
         )
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

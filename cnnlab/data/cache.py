@@ -41,15 +41,15 @@ def _write(path: Path, decoded: Decoded) -> None:
         handle, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem}-", suffix=".npz"
         )
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise Refused(
             f"{path.parent}: cannot keep the decoded images there: {error.strerror}. "
             "Choose another folder with data.root."
         ) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-import urllib.error
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,8 @@ def downloaded(dataset: type, *, root: str, validation: float, split_seed: int) 
 def _decode(dataset: type, folder: Path) -> Decoded:
     try:
         return _arrays(dataset, folder, download=False)
-    except (RuntimeError, OSError):
-        pass  # torchvision's way to say that no checked copy is there
+    except Exception:
+        pass  # no copy is there, or a damaged one: a RuntimeError for CIFAR, anything for MNIST
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(dir=folder, prefix=".download-")
@@ -44,7 +44,7 @@ def _decode(dataset: type, folder: Path) -> Decoded:
         ) from error
     try:
         return _arrays(dataset, temporary, download=True)
-    except (RuntimeError, OSError, EOFError, urllib.error.URLError) as error:
+    except (RuntimeError, OSError, EOFError, HTTPException) as error:  # URLError is an OSError
         reason = " ".join(str(getattr(error, "reason", error)).split())
         raise Refused(
             f"{dataset.__name__} could not be downloaded ({reason}). Try again, put the files "

@@ -87,5 +87,5 @@ def _image(file: str, size: int) -> np.ndarray | None:
         with Image.open(file) as image:
             resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(resized)
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damaged files
-        return None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None  # what Pillow raises for damaged files

@@ -19,7 +19,7 @@ def onecycle(
 ) -> np.ndarray:
     """Two half cosines, as PyTorch's OneCycleLR (Smith and Topin 2017, https://arxiv.org/abs/1708.07120).
 
-    The momentum stays as the optimizer has it.
+    The momentum stays as the optimizer has it. A run too short to rise begins at the peak.
 
     Args:
         epochs: of the whole run
@@ -31,11 +31,11 @@ def onecycle(
     """
     total = epochs * steps
     first, last = base / start_divisor, base / start_divisor / final_divisor
-    # PyTorch counts the peak's index from 0, hence the -1; a run too short to rise begins there.
+    # PyTorch counts the peak's index from 0, hence the -1.
     peak = max(rise * total - 1, 0.0)
     index = np.arange(total)
     up = np.clip(index / peak, 0, 1) if peak > 0 else np.ones(total)
-    down = np.clip((index - peak) / max(total - 1 - peak, 1), 0, 1)
+    down = np.clip((index - peak) / (total - 1 - peak or 1), 0, 1)
     rising = first + (base - first) * (1 - np.cos(np.pi * up)) / 2
     falling = last + (base - last) * (1 + np.cos(np.pi * down)) / 2
     return np.where(index <= peak, rising, falling)

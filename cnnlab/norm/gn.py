@@ -17,8 +17,9 @@ def gn(channels: int, *, groups: Count = 4, eps: Positive = 1e-5) -> nn.Module:
         ValueError: if `groups` does not divide `channels`
     """
     if channels % groups:
+        divisors = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
         raise ValueError(
             f"norm.groups={groups}: does not divide a layer of {channels} channels. "
-            f"Use a divisor of {channels}, or norm=ln for one group."
+            f"Use a divisor of {channels}: {divisors}."
         )
     return nn.GroupNorm(groups, channels, eps=eps)

@@ -1,0 +1,141 @@
+"""Records on disk become two tidy tables, whatever state the records are in."""
+
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+from conftest import ROOT, SMALL
+from test_record import result_of
+
+from cnnlab import aggregate, plan
+from cnnlab.record import METRICS, TIMING, Record
+
+
+def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
+    """Plans a sweep and writes the records that training would leave; nothing is trained."""
+    plan.make.cache_clear()
+    planned = plan.make((), (*SMALL, "name=mine", *arguments))
+    plan.write(planned)
+    for run in planned.runs:
+        state = status(run)
+        if state == "pending":
+            continue
+        record = Record(run.directory)
+        for epoch in (1, 2) if state == "done" else ():
+            values = {"epoch": epoch, "train_accuracy": 0.5, "val_accuracy": accuracy(run)}
+            record.epoch({**dict.fromkeys(METRICS, 0.1), **values}, dict.fromkeys(TIMING, 1))
+        record.finish(
+            result_of(
+                run_id=run.run_id,
+                status=state,
+                error=None if state == "done" else "reason",
+                config=asdict(run.job.config),
+                choices=run.job.choices,
+                best_val_accuracy=accuracy(run) if state == "done" else None,
+                final_val_accuracy=accuracy(run) if state == "done" else None,
+                final_train_accuracy=0.5,
+                seconds=1.0,
+            )
+        )
+    return planned
+
+
+def test_runs_are_one_row_each_in_the_order_of_the_sweep():
+    planned = sweep_on_disk("norm=none,bn", "lr=0.1,0.01", "seed=1,0")
+    sweep = aggregate.read(planned.folder)
+    assert sweep.factors == ["norm", "lr"]
+    told = list(sweep.runs[["norm", "lr", "seed"]].itertuples(index=False, name=None))
+    assert told == [
+        (norm, lr, seed) for norm in ("none", "bn") for lr in (0.1, 0.01) for seed in (1, 0)
+    ]
+    assert sweep.runs["variant"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(sweep.epochs) == 16
+    assert set(METRICS) <= set(sweep.epochs.columns)
+
+
+def test_the_seed_is_never_a_factor():
+    sweep = aggregate.read(sweep_on_disk("seed=0,1,2").folder)
+    assert sweep.factors == []
+    assert sweep.runs["variant"].tolist() == [0, 0, 0]
+
+
+def test_a_schedule_and_its_base_are_two_factors():
+    sweep = aggregate.read(sweep_on_disk("lr=constant,cosine", "lr.base=0.1,0.2").folder)
+    assert sweep.factors == ["lr", "lr.base"]
+
+
+def test_what_a_choice_brings_with_it_is_no_factor_of_its_own():
+    sweep = aggregate.read(sweep_on_disk("optimizer=sgd,adamw", "activation=relu,silu").folder)
+    assert sweep.factors == ["optimizer", "activation"]
+
+
+def test_a_number_that_varies_within_a_choice_is_a_factor():
+    sweep = aggregate.read(sweep_on_disk("augment=crop", "augment.crop.padding=2,4").folder)
+    assert sweep.factors == ["augment.crop.padding"]
+
+
+def test_runs_of_other_settings_under_one_name_are_never_pooled():
+    sweep_on_disk("norm=bn,none", "epochs=2")
+    sweep = aggregate.read(sweep_on_disk("norm=bn,none", "epochs=3").folder)
+    assert sweep.factors == ["norm", "epochs"]
+    assert sweep.runs["variant"].nunique() == 4
+
+
+@pytest.mark.parametrize("state", ["pending", "failed", "diverged"])
+def test_a_run_that_is_not_done_stays_in_the_table(state):
+    planned = sweep_on_disk(
+        "norm=bn,none", status=lambda run: state if run.job.choices["norm"] == "bn" else "done"
+    )
+    sweep = aggregate.read(planned.folder)
+    assert sweep.runs["status"].tolist() == [state, "done"]
+    assert sweep.runs["best_val_accuracy"].isna().tolist() == [True, False]
+
+
+def test_damaged_results_are_counted_as_unreadable():
+    planned = sweep_on_disk("norm=bn,none,gn")
+    for run, text in zip(planned.runs, ("", '{"schema_version": 99}'), strict=False):
+        (run.directory / "result.json").write_text(text)
+    assert aggregate.read(planned.folder).runs["status"].tolist() == ["unreadable"] * 2 + ["done"]
+
+
+def test_a_sweep_without_its_plan_is_read_from_its_results():
+    planned = sweep_on_disk("norm=bn,none", "lr=0.1,0.2")
+    (planned.folder / "plan.json").unlink()
+    sweep = aggregate.read(planned.folder)
+    assert sorted(sweep.factors) == ["lr", "norm"]
+    assert set(sweep.runs["status"]) == {"done"}
+
+
+def test_foreign_files_are_no_sweeps(tmp_path):
+    planned = sweep_on_disk("norm=bn,none")
+    outputs = planned.folder.parent
+    (outputs / "README.md").touch()
+    (outputs / "empty").mkdir()
+    (planned.folder / "notes").mkdir()
+    (planned.folder / "notes" / "result.txt").touch()
+    assert aggregate.folders(outputs) == [planned.folder]
+    assert len(aggregate.read(planned.folder).runs) == 2
+    assert aggregate.folders(tmp_path / "nowhere") == []
+
+
+def test_a_missing_metrics_file_leaves_the_run_in_the_table():
+    planned = sweep_on_disk("norm=bn,none")
+    (planned.runs[0].directory / "metrics.csv").unlink()
+    sweep = aggregate.read(planned.folder)
+    assert len(sweep.runs) == 2
+    assert sweep.epochs["norm"].unique().tolist() == ["none"]
+
+
+def test_published_numbers_come_along():
+    first = "{overrides:'norm=bn',published:{best_val_accuracy:0.7}}"
+    variants = f"sweep.variants=[{first},{{overrides:'norm=none'}}]"
+    runs = aggregate.read(sweep_on_disk(variants).folder).runs
+    assert runs["published.best_val_accuracy"].tolist()[0] == 0.7
+    assert pd.isna(runs["published.best_val_accuracy"].tolist()[1])
+
+
+def test_a_report_never_imports_torch():
+    code = "import sys, cnnlab.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,0 +1,263 @@
+"""The command as a person types it: real processes, real records."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from conftest import ROOT, SMALL, command
+
+from cnnlab.record import read_result
+
+QUICK = (*SMALL, "epochs=2")
+
+
+def results(outputs):
+    return {path.parent: json.loads(path.read_text()) for path in outputs.glob("*/*/result.json")}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """The README's sweep, on small images."""
+    place = tmp_path_factory.mktemp("grid")
+    done = command("run", "-m", "norm=bn,none", "lr=0.01,0.02,0.1", *QUICK, "name=g", cwd=place)
+    return place, done
+
+
+def test_a_grid_trains_every_cell_and_leaves_whole_records(grid):
+    place, done = grid
+    assert done.returncode == 0, done.stderr
+    found = results(place / "outputs")
+    cells = {(r["choices"]["norm"], r["config"]["lr"]["base"]) for r in found.values()}
+    assert cells == {(norm, lr) for norm in ("bn", "none") for lr in (0.01, 0.02, 0.1)}
+    for directory, result in found.items():
+        assert {path.name for path in directory.iterdir()} == {
+            ".hydra", "metrics.csv", "timing.csv", "best.safetensors", "result.json", "run.log",
+        }  # fmt: skip
+        metrics = pd.read_csv(directory / "metrics.csv")
+        assert metrics["epoch"].tolist() == [1, 2]
+        assert result["best_val_accuracy"] == metrics["val_accuracy"].max()
+        assert result["status"] == "done"
+        assert result["stack_size"] == 1
+        assert result["test_accuracy"] is None
+        assert {"torch", "hydra-core", "python"} <= set(result["versions"])
+        assert re.fullmatch(r"[0-9a-f]{32}", result["run_id"])
+        assert directory.name.endswith(result["run_id"][:8])
+
+
+def test_what_is_printed_fits_a_terminal_of_80_columns(grid):
+    lines = grid[1].stdout.splitlines()
+    assert max(map(len, (line for line in lines if not line.startswith("Record: ")))) <= 80
+
+
+def test_what_is_printed_is_what_a_person_wants_to_know(grid):
+    place, done = grid
+    assert "Sweep g: 6 runs, 6 to train." in done.stdout
+    assert re.search(r"SimpleNN on cpu .*: [\d,]+ parameters, 72 training", done.stdout)
+    for result in results(place / "outputs").values():
+        best = f"Best validation accuracy: {result['best_val_accuracy']:.4f}"
+        assert f"{best} (epoch {result['best_epoch']})" in done.stdout
+    assert done.stdout.count("Record: ") == 6
+    assert "6 trained, 0 failed. Compare: python -m cnnlab.report name=g" in done.stdout
+
+
+def test_the_same_command_again_trains_nothing(grid):
+    place, _ = grid
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("outputs/*/*/*.*")}
+    again = command("run", "-m", "lr=1e-2,0.02,0.1", "norm=bn,none", *QUICK, "name=g", cwd=place)
+    assert again.returncode == 0
+    assert "6 runs, 0 to train" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("outputs/*/*/*.*")} == before
+
+
+def test_a_single_run_that_is_there_is_told_not_trained(tmp_path):
+    first = command("run", *QUICK, cwd=tmp_path)
+    again = command("run", *QUICK, cwd=tmp_path)
+    line = next(row for row in first.stdout.splitlines() if row.startswith("Best"))
+    assert line in again.stdout
+    assert "0 to train" in again.stdout
+    assert len(results(tmp_path / "outputs")) == 1
+
+
+def test_two_runs_of_a_seed_leave_identical_metrics(tmp_path):
+    for name in ("one", "two"):
+        command("run", *QUICK, "augment=crop_flip", f"outputs={name}", cwd=tmp_path)
+    one, two = (next(tmp_path.glob(f"{name}/*/*/metrics.csv")) for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("typed", ["lr=0.05", "lr=1e-3", "lr=cosine", "lr=cosine lr.base=0.1"])
+def test_lr_in_all_its_forms(typed, tmp_path):
+    done = command("run", *QUICK, "epochs=1", *typed.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = results(tmp_path / "outputs").values()
+    rate = {"lr=0.05": 0.05, "lr=1e-3": 0.001, "lr=cosine": 0.01}.get(typed, 0.1)
+    assert result["config"]["lr"]["base"] == rate
+
+
+def test_equal_values_are_one_run(tmp_path):
+    done = command("run", "-m", "lr=0.01,1e-2", *QUICK, cwd=tmp_path)
+    assert "1 run, 1 to train" in done.stdout
+    assert len(results(tmp_path / "outputs")) == 1
+
+
+def test_a_named_sweep_needs_no_flag_and_takes_overrides(tmp_path):
+    done = command("run", "sweeps=bn_lr", *QUICK, "norm=bn", "epochs=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path / "outputs")) == 3
+    assert (tmp_path / "outputs" / "bn_lr" / "plan.json").is_file()
+
+
+def test_one_bad_run_costs_only_itself(tmp_path):
+    """A norm that raises in its second run: recorded, listed, counted, its traceback in its log."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "import cnnlab.norm.gn as gn\n"
+        "original = gn.nn.GroupNorm.forward\n"
+        "def broken(self, x):\n"
+        "    if self.training and x.shape[0] != 1: raise RuntimeError('broken on purpose')\n"
+        "    return original(self, x)\n"
+        "gn.nn.GroupNorm.forward = broken\n"
+    )
+    done = command(
+        "run", "-m", "norm=bn,gn,none", *QUICK, "name=s", cwd=tmp_path,
+        environment={"PYTHONPATH": f"{ROOT}:{tmp_path}"},
+    )  # fmt: skip
+    found = {r["choices"]["norm"]: (d, r) for d, r in results(tmp_path / "outputs").items()}
+    assert done.returncode == 1
+    assert {norm: r["status"] for norm, (_, r) in found.items()} == {
+        "bn": "done", "gn": "failed", "none": "done",
+    }  # fmt: skip
+    directory, result = found["gn"]
+    assert result["error"] == "RuntimeError: broken on purpose"
+    assert "Traceback" in (directory / "run.log").read_text()
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Failed: RuntimeError: broken on purpose" in done.stdout
+    assert str(directory) in done.stdout
+    # Mended, the same command trains what is missing, and nothing else.
+    (tmp_path / "sitecustomize.py").unlink()
+    again = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", cwd=tmp_path)
+    assert again.returncode == 0
+    assert "3 runs, 1 to train" in again.stdout
+    assert read_result(directory)["status"] == "done"
+
+
+def test_a_diverged_run_is_a_result_not_a_failure(tmp_path):
+    done = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Diverged: the loss is not finite at epoch 1" in done.stdout
+    again = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
+    assert "0 to train" in again.stdout
+
+
+def test_ctrl_c_ends_with_130_and_a_line(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnlab.run", *SMALL, "epochs=100000"],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for _ in range(1200):
+        if list(tmp_path.glob("outputs/*/*/metrics.csv")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. The same command trains what is missing." in output
+    assert "Traceback" not in output + errors
+    assert results(tmp_path / "outputs") == {}
+
+
+REFUSED = [
+    "norm=batchnorm", "lr=-1", "lr=0.1,cosine", "+typo=1", "modle=simplenn", "device=cuda:99",
+    "data=npz", "sweeps=unknown", "hydra/launcher=nope", "--frobnicate", "--config-dir=/tmp",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_bad_input_exits_with_2_before_anything_is_written(typed, tmp_path):
+    done = command("run", "-m", typed, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Refused: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_is_ours_and_lists_every_group_with_five_examples(tmp_path):
+    done = command("run", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("cifar10", "bn", "silu", "crop_flip", "cosine", "adamw", "homework", "epochs"):
+        assert word in done.stdout
+    examples = [row for row in done.stdout.splitlines() if row.startswith("  python -m cnnlab")]
+    assert len(examples) == 5
+    assert max(map(len, done.stdout.splitlines())) <= 79
+
+
+def test_every_example_of_the_help_and_the_readme_plans_without_a_fault(tmp_path):
+    import numpy as np
+
+    from cnnlab import plan
+    from cnnlab.run import EXAMPLES
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (60, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "my.npz", train_images=images, train_labels=np.arange(60) % 3)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"python -m cnnlab\.run(.*)", EXAMPLES + readme)
+    assert len(lines) > 10
+    for line in lines:
+        words = line.strip("`").partition("#")[0].split()
+        words = [word for word in words if not word.startswith("-") and word != "data=cifar10"]
+        if "sweeps=homework" in words:
+            words.append("data=digits")  # CIFAR-10 would be downloaded
+        if "data=folder" not in words and "device=cuda:0" not in words:
+            plan.make((), tuple(words))
+
+
+def test_cfg_job_prints_the_config(tmp_path):
+    done = command("run", "--cfg", "job", "lr=0.05", "norm=bn", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "base: 0.05" in done.stdout
+    assert "_target_: cnnlab.norm.bn.bn" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tab_completion_knows_groups_options_and_keys(tmp_path):
+    def complete(line: str) -> list[str]:
+        done = command(
+            "run", "-sc", "query=bash", cwd=tmp_path,
+            environment={"COMP_LINE": f"python -m cnnlab.run {line}", "COMP_POINT": "999"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert set(complete("norm=")) == {"norm=bn", "norm=gn", "norm=in", "norm=ln", "norm=none"}
+    assert "sweeps=bn_lr" in complete("sweeps=")
+    assert "optimizer.momentum=" in complete("optimizer.mom")
+
+
+def test_evaluate_test_is_written_to_the_record(tmp_path):
+    done = command("run", "data.size=12", "epochs=1", "evaluate_test=true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = results(tmp_path / "outputs").values()
+    assert 0 <= result["test_accuracy"] <= 1
+
+
+def test_the_outputs_may_lie_in_a_folder_with_strange_letters(tmp_path):
+    place = "my 'out, [1]=ü"
+    done = command("run", *QUICK, f'outputs="{place}"', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path / place)) == 1
+
+
+def test_the_basic_launchers_place_can_be_taken_by_another(tmp_path):
+    """A run needs nothing from a launcher but Hydra's own call."""
+    done = command("run", "-m", "hydra/launcher=basic", "norm=bn,none", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path / "outputs")) == 2
