@@ -132,6 +132,17 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
+def hydra_options(**of_14: Any) -> dict[str, Any]:
+    """What Hydra's entry points are told besides the config, by its version.
+
+    Hydra 1.3 asks which version's defaults one wants; 1.4 warns of that, and has `of_14` instead.
+    """
+    import hydra
+
+    major, minor = hydra.__version__.split(".")[:2]
+    return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else of_14
+
+
 @cache
 def register_sweeps() -> None:
     """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
@@ -173,8 +184,7 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
 
     register_sweeps()
     running = GlobalHydra.instance().is_initialized()
-    context = nullcontext() if running else initialize_config_dir(str(CONF), version_base="1.3")
-    with context:
+    with nullcontext() if running else initialize_config_dir(str(CONF), **hydra_options()):
         try:
             config = hydra_compose("config", list(overrides), return_hydra_config=True)
             hydra = OmegaConf.to_container(config.hydra, resolve=False)

@@ -37,7 +37,8 @@ class Job:
         config: checked
         choices: the option chosen in each group
         overrides: what sets it apart from conf/config.yaml, as Hydra reads it
-        values: the value typed for each key, e.g. `{"norm": "bn", "lr.base": "0.01"}`
+        values: the value typed for each key that the job's options have, e.g.
+            `{"norm": "bn", "lr.base": "0.01"}`
         published: what somebody else measured, by metric
     """
 
@@ -56,11 +57,15 @@ class Expansion:
         jobs: in the order of the grid, the last key fastest; only those without a fault
         data: each data part that is right by itself, also of jobs with a fault elsewhere
         faults: what makes the command unusable
+        used: the keys that at least one job's options have
+        unknown: for each key that some job's options lack, what to say if all lack it
     """
 
     jobs: list[Job] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
 
 
 def is_hydras(argument: str) -> bool:
@@ -95,6 +100,9 @@ def normalise(argument: str) -> str:
 
 def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     """The jobs of a command.
+
+    A key that only some options have is set where it can be: with `activation=relu,silu
+    activation.beta=1,2` there is one job for relu, planned twice, and two for silu.
 
     Args:
         hydras: overrides of Hydra's own settings
@@ -136,6 +144,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         lists = {**own, **grid}
         for cell in product(*lists.values()):
             _add(dict(zip(lists, cell, strict=True)), fixed, variant.published, found)
+    found.faults += [fault for key, fault in found.unknown.items() if key not in found.used]
     found.faults = list(dict.fromkeys(found.faults))
     return found
 
@@ -151,12 +160,14 @@ def _add(
     except Refused as refused:
         found.faults += refused.faults
         return
-    config = copy.deepcopy(config)
-    faults = [
-        fault
-        for key, text in texts.items()
-        if key not in GROUPS and (fault := _set(config, key, _parsed(text).value()))
-    ]
+    config, faults = copy.deepcopy(config), []
+    for key in [key for key in values if key not in GROUPS]:
+        fault = _set(config, key, _parsed(texts[key]).value())
+        if fault is None:
+            found.used.add(key)
+        else:
+            found.unknown.setdefault(key, fault)
+            del texts[key]
     if any("${" in text for text in texts.values()):
         config = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     try:
@@ -169,7 +180,8 @@ def _add(
         found.faults += faults
         return
     overrides = tuple(text for text in fixed if not is_hydras(text)) + tuple(texts.values())
-    found.jobs.append(Job(checked, choices, overrides, values, published))
+    typed = {key: values[key] for key in texts}
+    found.jobs.append(Job(checked, choices, overrides, typed, published))
 
 
 @cache

@@ -14,12 +14,13 @@ of the same seed leave the same metrics.csv, byte for byte.
 import csv
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from cnnlab.files import whole
 
 log = logging.getLogger(__name__)
 
@@ -133,18 +134,8 @@ def read_result(directory: Path) -> dict[str, Any] | None:
 
 def write(path: Path, content: str | bytes) -> None:
     """A file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -171,9 +162,3 @@ def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> Non
         if new:
             writer.writeheader()
         writer.writerow(row)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -21,7 +21,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import __version__, plan
-from cnnlab.config import CONF, GROUPS, ROOT, described, options, register_sweeps, validate
+from cnnlab.config import (
+    CONF,
+    GROUPS,
+    ROOT,
+    described,
+    hydra_options,
+    options,
+    register_sweeps,
+    validate,
+)
 from cnnlab.faults import Refused
 from cnnlab.overrides import is_hydras, normalise
 from cnnlab.record import Record, Result, tell
@@ -40,7 +49,11 @@ EXAMPLES = """\
   python -m cnnlab.run -m augment=none,crop_flip data=npz data.path=my.npz"""
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+@hydra.main(
+    config_path=str(CONF),
+    config_name="config",
+    **hydra_options(execution_whitelist=("cnnlab.terminal.ConsoleHandler",)),
+)
 def hydra_main(config: DictConfig) -> dict[str, Any]:
     """What Hydra calls for each run."""
     return task(config)

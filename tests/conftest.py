@@ -33,17 +33,22 @@ def config_of(*overrides: str) -> Config:
     return validate(compose(tuple(normalise(text) for text in overrides))[0])
 
 
+def python_path(*more: Path) -> str:
+    """PYTHONPATH for a process of its own: the project, and what this one has."""
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    return os.pathsep.join([str(ROOT), *map(str, more), *inherited])
+
+
 def command(
     module: str, *arguments: str, cwd: Path, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs `python -m cnnlab.<module>` as a person would, and waits."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, "-m", f"cnnlab.{module}", *arguments],
         cwd=cwd,
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": python_path(),
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "80",
             **(environment or {}),

@@ -550,6 +550,16 @@ def test_broken_images_are_all_named_and_nothing_is_kept(tmp_path):
     assert entries(tmp_path / "kept") == []
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [(np.uint16, "png"), (np.float32, "tiff")])
+def test_an_image_of_more_than_8_bits_is_refused_instead_of_clipped(tmp_path, kind, suffix):
+    top = image_files(tmp_path / "mine")
+    deep = top / "dog" / f"deep.{suffix}"
+    Image.fromarray(images_of(5, 5).astype(kind)).save(deep)
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    assert refused.value.faults == [f"{deep}: more than 8 bits a channel. Save it with 8."]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -777,12 +787,17 @@ def test_the_images_themselves_stay_as_they_were():
     assert np.array_equal(split.images, before)
 
 
-def test_normalise_is_numpys_mean_and_standard_deviation_of_the_training_images():
+def normalised_by(train: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(N, H, W, C), in NumPy and float64."""
+    numbers = train.astype(np.float64)
+    return (images - numbers.mean((0, 1, 2))) / numbers.std((1, 2)).mean(0)
+
+
+def test_normalise_takes_mean_and_spread_within_an_image_from_the_training_images():
     pixels = images_of(2_500, 4, 4, 3) // np.array([1, 2, 5], np.uint8)  # three parts of 1,000
     found = batches.Normalise(Split(pixels, labels_of(2_500)), CPU)
     other = images_of(7, 4, 4, 3, seed=1)  # as a validation batch
-    numbers = pixels.astype(np.float64)
-    expected = (other - numbers.mean((0, 1, 2))) / numbers.std((0, 1, 2))
+    expected = normalised_by(pixels, other)
     given = torch.from_numpy(other).permute(0, 3, 1, 2)
     assert found(given).dtype == torch.float32
     assert np.allclose(found(given).permute(0, 2, 3, 1).numpy(), expected, rtol=1e-5, atol=1e-5)
@@ -796,7 +811,8 @@ def test_normalise_makes_a_constant_channel_zero(grey):
         torch.from_numpy(pixels).permute(0, 3, 1, 2)
     )
     assert torch.all(normalised[:, 1] == 0)
-    assert normalised[:, [0, 2]].std().item() == pytest.approx(1, abs=0.01)
+    within = normalised[:, [0, 2]].std((2, 3), correction=0).mean(0)
+    assert within.tolist() == pytest.approx([1, 1])
 
 
 def test_evaluation_shows_all_images_once_in_their_order():
@@ -805,6 +821,6 @@ def test_evaluation_shows_all_images_once_in_their_order():
     found = list(batches.evaluation(batches.Images(split, CPU), normalise))
     assert [len(labels) for _, labels in found] == [256, 256, 88]
     pixels = torch.cat([pixels for pixels, _ in found]).permute(0, 2, 3, 1).numpy()
-    expected = (split.images - split.images.mean()) / split.images.std()
+    expected = normalised_by(split.images, split.images)
     assert np.allclose(pixels, expected, atol=1e-5)
     assert torch.cat([labels for _, labels in found]).tolist() == split.labels.tolist()

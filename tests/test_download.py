@@ -385,7 +385,7 @@ def test_mnist_comes_from_the_first_mirror_that_has_it(
     assert data.shape == (1, 28, 28)
     server.stop()
     assert reader(dataset)(tmp_path).fingerprint == data.fingerprint
-    assert [file.name for file in tmp_path.iterdir()] == [f"{name.lower()}.npz"]
+    assert [file.name for file in tmp_path.iterdir()] == [f"{dataset.__name__}.npz"]
 
 
 @MNISTS

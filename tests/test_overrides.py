@@ -82,6 +82,20 @@ def test_a_glob_sweeps_over_options():
     assert {v["norm"] for v in values("norm=glob(*n)")} == {"bn", "gn", "in", "ln"}
 
 
+def test_a_key_that_only_some_options_have_is_set_where_it_can_be():
+    jobs = expand((), ["activation=relu,silu", "activation.beta=1,2"]).jobs
+    told = [(job.choices["activation"], job.config.activation.get("beta")) for job in jobs]
+    assert told == [("relu", None), ("relu", None), ("silu", 1.0), ("silu", 2.0)]
+    assert "activation.beta" not in jobs[0].values
+    assert not any("beta" in text for text in jobs[0].overrides)
+
+
+def test_a_key_that_no_option_has_is_refused_however_many_there_are():
+    found = expand((), ["activation=relu,silu", "activation.slope=0.1", "norm=bn,none"])
+    assert len(found.faults) == 1
+    assert "activation.slope: no such key" in found.faults[0]
+
+
 def test_interpolation_in_a_value_is_resolved():
     (job,) = expand((), ["seed=3", "data=synthetic", "data.seed=${seed}"]).jobs
     assert job.config.data["seed"] == 3

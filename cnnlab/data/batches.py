@@ -37,7 +37,8 @@ class Normalise:
     """Subtracts each channel's mean and divides by its spread, both of the training split.
 
     The spread is the standard deviation within an image, averaged over the images: for CIFAR-10
-    0.202, 0.199, 0.201 of the range, the numbers that most code for it carries as constants.
+    0.202, 0.199, 0.201 of the range, the numbers that most code for it carries as constants. Where
+    images are flat and differ from each other, it is at least half the deviation of all pixels.
 
     Args:
         split: the training split
@@ -45,13 +46,17 @@ class Normalise:
     """
 
     def __init__(self, split: Split, device: torch.device):
-        totals = torch.zeros(2, split.images.shape[3], dtype=torch.float64)
+        totals = torch.zeros(3, split.images.shape[3], dtype=torch.float64)
         for start in range(0, len(split), 1000):  # in parts: all as floats would be 4 times larger
             part = torch.from_numpy(split.images[start : start + 1000]).float()
-            within = torch.std_mean(part, dim=(1, 2), correction=0)  # (1000, C) each
-            totals += torch.stack([each.sum(0, dtype=torch.float64) for each in within])
-        spread, mean = totals / len(split)
-        spread.clamp_(min=1)  # at least a grey level, for channels without any
+            std, mean = torch.std_mean(part, dim=(1, 2), correction=0)  # (1000, C) each
+            square = std.square() + mean.square()
+            totals += torch.stack(
+                [each.sum(0, dtype=torch.float64) for each in (std, mean, square)]
+            )
+        spread, mean, square = totals / len(split)
+        overall = (square - mean.square()).clamp(min=0).sqrt()
+        spread = torch.maximum(spread, overall / 2).clamp(min=1)  # at least a grey level
         self.mean, self.scale = (
             numbers.float().to(device)[:, None, None] for numbers in (mean, 1 / spread)
         )

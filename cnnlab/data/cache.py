@@ -1,7 +1,5 @@
 """Decoded datasets, kept as .npz files so that the next start is fast."""
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 from cnnlab.data.npz import read
 from cnnlab.data.split import Arrays
 from cnnlab.faults import Refused
+from cnnlab.files import whole
 
 Decoded = tuple[Arrays, Arrays | None, Arrays | None, Sequence[str]]
 """Training, validation and test arrays, and the classes' names."""
@@ -37,17 +36,8 @@ def _write(path: Path, decoded: Decoded) -> None:
         if split is not None:
             arrays[f"{name}_images"], arrays[f"{name}_labels"] = split
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=".npz"
-        )
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole(path) as file:
+            np.savez(file, **arrays)
     except OSError as error:
         raise Refused(
             f"{path.parent}: cannot keep the decoded images there: {error.strerror}. "

@@ -15,4 +15,4 @@ def cifar10(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import CIFAR10
 
-    return downloaded(CIFAR10, root=root, validation=validation, split_seed=split_seed)
+    return downloaded("cifar10", CIFAR10, root=root, validation=validation, split_seed=split_seed)

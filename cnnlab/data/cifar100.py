@@ -15,4 +15,4 @@ def cifar100(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import CIFAR100
 
-    return downloaded(CIFAR100, root=root, validation=validation, split_seed=split_seed)
+    return downloaded("cifar100", CIFAR100, root=root, validation=validation, split_seed=split_seed)

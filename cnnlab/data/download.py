@@ -1,6 +1,8 @@
 """Datasets that torchvision downloads and checks, kept as arrays."""
 
+import logging
 import shutil
+import socket
 import tempfile
 from http.client import HTTPException
 from pathlib import Path
@@ -11,11 +13,18 @@ from cnnlab.data.cache import Decoded, cached
 from cnnlab.data.split import Arrays, Data, finish
 from cnnlab.faults import Refused
 
+log = logging.getLogger(__name__)
 
-def downloaded(dataset: type, *, root: str, validation: float, split_seed: int) -> Data:
+SECONDS_WITHOUT_AN_ANSWER = 60
+
+
+def downloaded(
+    option: str, dataset: type, *, root: str, validation: float, split_seed: int
+) -> Data:
     """A dataset of `torchvision.datasets` with a training and a test part.
 
     Args:
+        option: its name in conf/data/
         dataset: the class, e.g. `torchvision.datasets.CIFAR10`
         root: folder for the arrays; a copy that torchvision unpacked there before is used
         validation, split_seed: see `cnnlab.data.split.finish`
@@ -23,17 +32,16 @@ def downloaded(dataset: type, *, root: str, validation: float, split_seed: int) 
     Raises:
         Refused: in one line, if the download fails; nothing half-written stays
     """
-    name = dataset.__name__.lower()
     folder = Path(root).expanduser()
-    decoded = cached(folder / f"{name}.npz", lambda: _decode(dataset, folder))
-    return finish(f"data={name}", *decoded, validation=validation, split_seed=split_seed)
+    decoded = cached(folder / f"{option}.npz", lambda: _decode(dataset, folder))
+    return finish(f"data={option}", *decoded, validation=validation, split_seed=split_seed)
 
 
 def _decode(dataset: type, folder: Path) -> Decoded:
     try:
         return _arrays(dataset, folder, download=False)
-    except Exception:
-        pass  # no copy is there, or a damaged one: a RuntimeError for CIFAR, anything for MNIST
+    except Exception as error:  # a RuntimeError without CIFAR's copy, anything for a damaged MNIST
+        log.debug("No copy of %s to use below %s: %r", dataset.__name__, folder, error)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(dir=folder, prefix=".download-")
@@ -42,6 +50,8 @@ def _decode(dataset: type, folder: Path) -> Decoded:
             f"{folder}: cannot download there: {error.strerror}. Choose another folder with "
             "data.root, or data=digits, which needs no download."
         ) from error
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_WITHOUT_AN_ANSWER)  # torchvision would wait for ever
     try:
         return _arrays(dataset, temporary, download=True)
     except (RuntimeError, OSError, EOFError, HTTPException) as error:  # URLError is an OSError
@@ -51,6 +61,7 @@ def _decode(dataset: type, folder: Path) -> Decoded:
             f"below {folder} yourself, or use data=digits, which works offline."
         ) from error
     finally:
+        socket.setdefaulttimeout(patience)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -15,4 +15,6 @@ def fashion_mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import FashionMNIST
 
-    return downloaded(FashionMNIST, root=root, validation=validation, split_seed=split_seed)
+    return downloaded(
+        "fashion_mnist", FashionMNIST, root=root, validation=validation, split_seed=split_seed
+    )

@@ -66,11 +66,10 @@ def _decode(folders: list[Path], size: int) -> Decoded:
         classes = classes or listed.classes
         images = []
         for file, _ in listed.samples:
-            image = _image(file, size)
-            if image is None:
-                faults.append(f"{file}: no readable image. Repair it or take it away.")
-            else:
-                images.append(image)
+            try:
+                images.append(_image(file, size))
+            except Refused as refused:
+                faults += refused.faults
         if not faults:
             name = place.name if len(folders) > 1 or place.name == "train" else "train"
             splits[name] = (np.stack(images), np.array(listed.targets))
@@ -79,13 +78,20 @@ def _decode(folders: list[Path], size: int) -> Decoded:
     return splits["train"], splits.get("val"), splits.get("test"), classes
 
 
-def _image(file: str, size: int) -> np.ndarray | None:
-    """(size, size, 3) uint8, or None for a broken file."""
+def _image(file: str, size: int) -> np.ndarray:
+    """(size, size, 3) uint8.
+
+    Raises:
+        Refused: if the file is broken, or has more than 8 bits a channel
+    """
     from PIL import Image
 
     try:
         with Image.open(file) as image:
+            mode = image.mode
             resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(resized)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None  # what Pillow raises for damaged files
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise Refused(f"{file}: no readable image. Repair it or take it away.") from error
+    if mode.startswith(("I", "F")):  # `convert` clips these at 255: 16 bits would become white
+        raise Refused(f"{file}: more than 8 bits a channel. Save it with 8.")
+    return np.asarray(resized)

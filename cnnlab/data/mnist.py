@@ -15,4 +15,4 @@ def mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import MNIST
 
-    return downloaded(MNIST, root=root, validation=validation, split_seed=split_seed)
+    return downloaded("mnist", MNIST, root=root, validation=validation, split_seed=split_seed)

@@ -156,6 +156,11 @@ def _faults_between(
         faults.append(
             f"{what}: all training labels are {present[0]}; at least two classes are needed."
         )
+    if present[-1] >= len(splits["train"]):
+        faults.append(
+            f"{what}: train labels reach {present[-1]}, with {len(splits['train'])} images; labels "
+            "count the classes from 0."
+        )
     for name, split in splits.items():
         highest = int(split.labels.max())
         if classes is not None and highest >= len(classes):
