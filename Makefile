@@ -17,7 +17,7 @@ help: ## list the targets
 
 setup: $(VENV)/ready ## make .venv with the tested versions of all packages
 
-$(VENV)/ready: setup.cfg constraints.txt
+$(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("cnnlab needs Python 3.10 or newer; choose one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
