@@ -22,7 +22,7 @@ $(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
 	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
-	$(BIN)/pip install --quiet --no-build-isolation -c constraints.txt --config-settings editable_mode=compat -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
 sweep: setup ## batch norm x learning rate on the bundled digits, then the report
