@@ -71,11 +71,10 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
     models = [assemble(config, data.shape, len(data.classes)) for config in configs]
     total = cost(models[0], data.shape)[-1]
     outcomes = [Outcome(parameters=total.parameters, macs=total.macs) for _ in configs]
-    log.info(
-        "%s on %s: %s parameters, %s training and %s validation images",
-        type(models[0]).__name__, describe(device), f"{total.parameters:,}",
-        f"{len(data.train):,}", f"{len(data.val):,}",
-    )  # fmt: skip
+    name, parameters = type(models[0]).__name__, f"{total.parameters:,}"
+    log.info("%s, %s parameters, on %s", name, parameters, describe(device))
+    sizes, shape = (f"{len(data.train):,}", f"{len(data.val):,}"), "x".join(map(str, data.shape))
+    log.info("%s training and %s validation images of %s", *sizes, shape)
     trainer = Trainer(configs, models, data, device)
     log.info("           train loss  accuracy    val loss  accuracy      time")
     with _progress() as progress:

@@ -60,7 +60,8 @@ def test_what_is_printed_fits_a_terminal_of_80_columns(grid):
 def test_what_is_printed_is_what_a_person_wants_to_know(grid):
     place, done = grid
     assert "Sweep g: 6 runs, 6 to train." in done.stdout
-    assert re.search(r"SimpleNN on cpu .*: [\d,]+ parameters, 72 training", done.stdout)
+    assert re.search(r"SimpleNN, [\d,]+ parameters, on (cpu|cuda|mps) \(", done.stdout)
+    assert "72 training and 8 validation images of 3x12x12" in done.stdout
     for result in results(place / "outputs").values():
         best = f"Best validation accuracy: {result['best_val_accuracy']:.4f}"
         assert f"{best} (epoch {result['best_epoch']})" in done.stdout
