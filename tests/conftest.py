@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before PyTorch looks, here and in every process below
+
 import pytest
 import torch
 
@@ -40,7 +42,11 @@ def python_path(*more: Path) -> str:
 
 
 def command(
-    module: str, *arguments: str, cwd: Path, environment: dict[str, str] | None = None
+    module: str,
+    *arguments: str,
+    cwd: Path,
+    environment: dict[str, str] | None = None,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """Runs `python -m cnnlab.<module>` as a person would, and waits."""
     return subprocess.run(
@@ -55,5 +61,5 @@ def command(
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )
