@@ -233,7 +233,7 @@ def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
         return {}
     target = part.get("_target_")
     try:
-        model = keys_of(target)
+        model = keys_of(str(target))
     except Refused as refused:
         faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
         return dict(part)

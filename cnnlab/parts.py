@@ -46,7 +46,7 @@ def keys_of(target: str) -> type[BaseModel]:
 
 
 def _located(target: str) -> Callable[..., Any]:
-    if not isinstance(target, str) or not target.startswith("cnnlab."):
+    if not target.startswith("cnnlab."):
         raise Refused("must name a function below cnnlab.")
     module, _, name = target.rpartition(".")
     try:

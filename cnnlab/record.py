@@ -34,25 +34,16 @@ FINISHED = ("done", "diverged")
 """States that training again would only repeat."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """The content of result.json. Losses are means of cross-entropy in nats, accuracies in 0 to 1.
+@dataclass(kw_only=True)
+class Outcome:
+    """What training found. Losses are means of cross-entropy in nats, accuracies in 0 to 1.
 
     A value is None where the run did not get there.
     """
 
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
-    name: str
-    """Of the sweep."""
-    status: str
+    status: str = "done"
     """done, diverged or failed."""
     error: str | None = None
-    config: Mapping[str, Any]
-    choices: Mapping[str, str]
-    """The option chosen in each config group."""
-    overrides: list[str]
-    data_fingerprint: str
     best_val_accuracy: float | None = None
     best_epoch: int | None = None
     """Counted from 1; the first of equals."""
@@ -66,6 +57,21 @@ class Result:
     parameters: int | None = None
     macs: int | None = None
     """Multiply-accumulates of one image's forward pass."""
+
+
+@dataclass(kw_only=True)
+class Result(Outcome):
+    """The content of result.json: the outcome, of which run, and how it came about."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    name: str
+    """Of the sweep."""
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    """The option chosen in each config group."""
+    overrides: list[str]
+    data_fingerprint: str
     seconds: float | None = None
     stack_size: int = 1
     device: str

@@ -33,7 +33,7 @@ from cnnlab.config import (
 )
 from cnnlab.faults import Refused
 from cnnlab.overrides import is_hydras, normalise
-from cnnlab.record import Record, Result, tell
+from cnnlab.record import Outcome, Record, Result, tell
 from cnnlab.terminal import console
 
 log = logging.getLogger("cnnlab.run")  # also where this file is __main__
@@ -73,7 +73,7 @@ def task(config: DictConfig) -> dict[str, Any]:
     directory = Path(hydra_config.runtime.output_dir)
     record = Record(directory)
     from cnnlab.device import describe, resolve
-    from cnnlab.train import Outcome, train
+    from cnnlab.train import train
 
     log.info("%s", directory.name)
     began = time.perf_counter()
@@ -97,7 +97,7 @@ def task(config: DictConfig) -> dict[str, Any]:
         versions=_versions(),
         git_commit=commit,
         git_dirty=dirty,
-        **outcome.measured(),
+        **vars(outcome),
     )
     record.finish(result)
     tell(asdict(result), directory)

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from cnnlab.data.batches import Images
 from cnnlab.data.split import Data, Split
 from cnnlab.device import describe, prepare, resolve
 from cnnlab.model.assemble import assemble
-from cnnlab.record import Record
+from cnnlab.record import Outcome, Record
 from cnnlab.terminal import console
 from cnnlab.trainer import Trainer
 
@@ -27,33 +26,6 @@ log = logging.getLogger(__name__)
 
 FIRST_LOSS_TOLERANCE = 0.25
 """How far the first loss may be from log(L), as a share of it, without a warning."""
-
-
-@dataclass
-class Outcome:
-    """What training found for one slot of the stack; as in `cnnlab.record.Result`."""
-
-    status: str = "done"
-    error: str | None = None
-    best_val_accuracy: float | None = None
-    best_epoch: int | None = None
-    final_train_loss: float | None = None
-    final_train_accuracy: float | None = None
-    final_val_accuracy: float | None = None
-    test_accuracy: float | None = None
-    initial_loss: float | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
-
-    def measured(self) -> dict[str, Any]:
-        """Everything but the weights, which are a file of their own."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "best_weights"}
-
-    def diverge(self, where: str) -> None:
-        """Ends the slot: its loss is no number any more."""
-        self.status = "diverged"
-        self.error = f"the loss is not finite at {where}; try a smaller lr, or a norm"
 
 
 def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> list[Outcome]:
@@ -112,13 +84,15 @@ def _after_epoch(
 ) -> None:
     """Notes what an epoch brought for one slot; keeps its weights where they are the best."""
     if "diverged" in measured:
-        outcome.diverge(measured["diverged"])
+        where = measured["diverged"]
+        outcome.status = "diverged"
+        outcome.error = f"the loss is not finite at {where}; try a smaller lr, or a norm"
         return
     accuracy = measured["val_accuracy"]
     if outcome.best_val_accuracy is None or accuracy > outcome.best_val_accuracy:
         outcome.best_val_accuracy, outcome.best_epoch = accuracy, measured["epoch"]
-        outcome.best_weights = trainer.stack.weights(slot)
-        record.best({name: tensor.numpy() for name, tensor in outcome.best_weights.items()})
+        weights = trainer.best_weights[slot] = trainer.stack.weights(slot)
+        record.best({name: tensor.numpy() for name, tensor in weights.items()})
     record.epoch(measured, timing)
     outcome.final_train_loss = measured["train_loss"]
     outcome.final_train_accuracy = measured["train_accuracy"]
@@ -142,7 +116,7 @@ def _test(trainer: Trainer, test: Split | None, outcomes: Sequence[Outcome]) -> 
     if not asked:
         return
     for slot in asked:
-        trainer.stack.load(slot, outcomes[slot].best_weights)
+        trainer.stack.load(slot, trainer.best_weights[slot])
     accuracy = trainer.evaluate(Images(test, trainer.device))[1]
     for slot in asked:
         outcomes[slot].test_accuracy = round(float(accuracy[slot]), 6)

@@ -53,6 +53,8 @@ class Trainer:
             name: {} for name in self.stack.parameters
         }
 
+        self.best_weights: list[dict[str, torch.Tensor]] = [{} for _ in configs]
+
     def _numbers(self, configs: Sequence[Config]) -> dict[str, Any]:
         """The optimizer's numbers, (K,) each; what is no number is the same for all."""
         return {

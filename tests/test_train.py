@@ -47,7 +47,7 @@ def test_a_run_equals_a_plain_pytorch_loop(optimizer, norm, tmp_path):
     """The loop that a student writes: modules, torch.optim, a learning-rate for each step."""
     outcome, config, data = trained(
         tmp_path, "epochs=3", f"norm={norm}", f"optimizer={optimizer}", "lr=cosine",
-        "augment=crop_flip",
+        "augment=crop_flip", "lr.base=0.01" if optimizer == "sgd" else "lr.base=0.001",
     )  # fmt: skip
     model = assemble(config, data.shape, len(data.classes))
     tolerance = 1e-5 if optimizer == "sgd" else 1e-4  # Adam divides by roots near 0
