@@ -408,7 +408,7 @@ def test_objects_in_an_npz_are_refused_and_never_unpickled(tmp_path, array):
     assert marker.exists()  # the payload works
     marker.unlink()
     path = saved(tmp_path, **{**GOOD, array: objects})
-    with pytest.raises(Refused, match=f"{array} cannot be read: Object arrays"):
+    with pytest.raises(Refused, match=f"{array} cannot be read: it holds Python objects"):
         loaded(path)
     assert not marker.exists()
 

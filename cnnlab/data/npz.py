@@ -56,7 +56,9 @@ def read(path: Path) -> tuple[dict[str, Arrays | None], list[str] | None]:
                 try:
                     arrays[name] = _array(file[name])
                 except ValueError as error:
-                    faults.append(f"{path}: {name} cannot be read: {error}.")
+                    objects = "it holds Python objects, which are never unpickled; save numbers"
+                    reason = objects if "Object arrays" in str(error) else error
+                    faults.append(f"{path}: {name} cannot be read: {reason}.")
             found = file.files
     except UNREADABLE as error:
         raise Refused(f"{path}: no readable .npz file: {error}.") from error
