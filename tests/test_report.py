@@ -166,7 +166,7 @@ def test_one_seed_is_no_verdict(tmp_path):
 def test_published_numbers_are_shown_beside_ours(tmp_path):
     sweep_on_disk("sweeps=homework", "name=mine", "data=synthetic", accuracy=lambda run: 0.7)
     done = command("report", "name=mine", cwd=tmp_path)
-    assert "published and measured" in done.stdout
+    assert "published | measured" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     beside = pd.read_csv(tmp_path / "outputs/mine/report/published.csv")
     first = beside[beside["metric"] == "best_val_accuracy"].iloc[0]
