@@ -58,9 +58,11 @@ def report(folder: Path, metric: str) -> tuple[aggregate.Sweep, pd.DataFrame, pd
         record.write(out / "published.csv", beside.round(6).to_csv(index=False))
     note = f"Sweep {sweep.name}, {plots.counted(summary)}"
     found = finding(summary, sweep.factors, metric)
-    grid = plots.grid_figure(sweep.runs, summary, sweep.factors, metric, found, note)
+    several = summary["n"].max() > 1
+    ranges = "; ±: 95% t interval of the mean" if several else ""
+    grid = plots.grid_figure(sweep.runs, summary, sweep.factors, metric, found, note + ranges)
     _save(grid, out / "grid.png")
-    bands = "; line: mean, band: all seeds" if summary["n"].max() > 1 else ""
+    bands = "; line: mean, band: all seeds" if several else ""
     found = overfitting(sweep, summary)
     curves = plots.curves_figure(sweep.epochs, summary, sweep.factors, found, note + bands)
     _save(curves, out / "curves.png")
@@ -77,6 +79,8 @@ def finding(summary: pd.DataFrame, factors: list[str], metric: str) -> str:
     if len(summary) == 1:
         return value.capitalize()
     direction = "Lowest" if metric in stats.LOSSES else "Highest"
+    if summary["n"].max() > 1:
+        direction += " mean"
     return f"{direction} with {plots.described(summary.loc[best], factors)}: {value}"
 
 

@@ -117,7 +117,7 @@ def test_the_title_says_the_finding(grid):
     sweep = aggregate.read(grid.folder)
     summary = stats.summary(sweep.runs, sweep.factors, "best_val_accuracy")
     assert report.finding(summary, sweep.factors, "best_val_accuracy") == (
-        "Highest with norm=bn, lr=0.1: best validation accuracy 0.905"
+        "Highest mean with norm=bn, lr=0.1: best validation accuracy 0.905"
     )
 
 
