@@ -26,8 +26,9 @@ $(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 sweep: setup ## batch norm x learning rate on the bundled digits, then the report
-	$(BIN)/python -m cnnlab.run -m norm=bn,none lr=0.01,0.02,0.1
-	$(BIN)/python -m cnnlab.report
+	@echo 'python -m cnnlab.run -m norm=bn,none lr=0.01,0.02,0.1'
+	@$(BIN)/python -m cnnlab.run -m norm=bn,none lr=0.01,0.02,0.1; status=$$?; \
+	$(BIN)/python -m cnnlab.report && exit $$status
 
 report: setup ## tables and pictures of every sweep below outputs/
 	$(BIN)/python -m cnnlab.report

@@ -32,7 +32,7 @@ class Sweep:
         runs: a row a run in the sweep's order: run_id, directory, each factor, variant (counted
             from 0), seed, status (one of STATES), error, MEASURED, and published.<metric>
         epochs: a row an epoch of each run that is done or diverged: run_id, each factor, variant,
-            seed, and the columns of metrics.csv
+            seed, and the columns of metrics.csv, of which lr is called epoch_lr here
     """
 
     name: str
@@ -65,7 +65,11 @@ def read(folder: Path) -> Sweep:
         result = found["result"]
         rows[result["run_id"] if result else path.parent.name] = {
             "directory": path.parent.name,
-            "settings": plan.settings(result["config"], result["choices"]) if result else {},
+            "settings": plan.settings(
+                result["config"], result["choices"], result["data_fingerprint"]
+            )
+            if result
+            else {},
             "published": {},
             **found,
         }
@@ -75,6 +79,8 @@ def read(folder: Path) -> Sweep:
     names = {key: "lr" if key == "lr.base" and "lr" not in keys else key for key in keys}
     runs = pd.DataFrame([_row(identity, row, names) for identity, row in rows.items()])
     columns = list(names.values())
+    if runs.empty:
+        return Sweep(folder.name, columns, runs, runs)
     runs["variant"] = runs.groupby(columns, sort=False, dropna=False).ngroup() if columns else 0
     runs = runs.sort_values("variant", kind="stable", ignore_index=True)
     return Sweep(folder.name, columns, runs, _epochs(folder, runs, columns))
@@ -113,7 +119,7 @@ def _row(identity: str, row: Mapping[str, Any], names: Mapping[str, str]) -> dic
     return {
         "run_id": identity,
         "directory": row["directory"],
-        **{name: row["settings"].get(key, "") for key, name in names.items()},
+        **{name: row["settings"].get(key, "-") for key, name in names.items()},
         "seed": row["settings"].get("seed"),
         "status": row["status"],
         "error": result.get("error"),
@@ -127,11 +133,12 @@ def _epochs(folder: Path, runs: pd.DataFrame, columns: list[str]) -> pd.DataFram
     for run in runs[runs["status"].isin(record.FINISHED)].to_dict("records"):
         path = folder / run["directory"] / "metrics.csv"
         try:
-            table = pd.read_csv(path)
+            table = pd.read_csv(path).rename(columns={"lr": "epoch_lr"})
         except (OSError, ValueError):  # diverged in its first epoch, or taken away
             continue
         kept = {name: run[name] for name in ("run_id", *columns, "variant", "seed")}
         tables.append(table.assign(**kept))
     if not tables:
-        return pd.DataFrame(columns=["run_id", *columns, "variant", "seed", *record.METRICS])
+        measured = [name if name != "lr" else "epoch_lr" for name in record.METRICS]
+        return pd.DataFrame(columns=["run_id", *columns, "variant", "seed", *measured])
     return pd.concat(tables, ignore_index=True)

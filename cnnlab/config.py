@@ -24,6 +24,7 @@ from pydantic.dataclasses import dataclass
 from cnnlab.faults import Refused, nearest, unknown_key
 from cnnlab.limits import CLOSED, Count, Seed
 from cnnlab.parts import keys_of
+from cnnlab.record import writable
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -57,6 +58,17 @@ def _known_device(device: str) -> str:
         if not torch.backends.mps.is_available():
             raise ValueError("no Apple GPU is visible here; use device=auto or device=cpu")
     return device
+
+
+def _writable_folder(folder: str) -> str:
+    if not folder:
+        raise ValueError("must name a folder")
+    reason = writable(Path(folder).expanduser())
+    if reason:
+        raise ValueError(
+            f"cannot write there: {reason}. Choose another folder, or change its rights"
+        )
+    return folder
 
 
 @dataclass(kw_only=True, config=CLOSED)
@@ -97,7 +109,7 @@ class Config:
     """Arithmetic: fp32, tf32 (CUDA) or bf16 (mixed)."""
     evaluate_test: Annotated[bool, Strict()]
     """Test accuracy, once, at the end, of the best weights."""
-    outputs: str
+    outputs: Annotated[str, AfterValidator(_writable_folder)]
     """Folder of all records."""
     sweep: Sweep
     """The sweep's design."""
@@ -147,20 +159,27 @@ def hydra_options(**of_14: Any) -> dict[str, Any]:
 def register_sweeps() -> None:
     """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
 
+    A group's option may stand at the top of a sweep file as on the command line: `norm: bn`.
+
     Raises:
-        Refused: if a file there is no valid YAML
+        Refused: if a file there is no YAML mapping
     """
     from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
 
     for option in options("sweeps"):
         path = SWEEPS / f"{option}.yaml"
         try:
-            node = OmegaConf.load(path)
-        except yaml.YAMLError as error:
+            node = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
             raise Refused(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
-        if isinstance(node.get("lr"), int | float):
-            node.lr = {"base": node.lr}  # as `lr=0.02` on the command line
+        if not isinstance(node, dict):
+            raise Refused(f"{path}: must hold keys and values, as the other sweeps do.")
+        for group in GROUPS:
+            chosen = node.get(group)
+            if isinstance(chosen, str):
+                node.setdefault("defaults", []).append({f"override /{group}": node.pop(group)})
+            elif group == "lr" and isinstance(chosen, int | float):
+                node["lr"] = {"base": chosen}
         ConfigStore.instance().store(
             group="sweeps", name=option, node=node, package="_global_", provider="cnnlab"
         )

@@ -16,11 +16,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from cnnlab.config import (
     GROUPS,
     Config,
+    Sweep,
     Variant,
     compose,
     options,
@@ -68,6 +70,13 @@ class Expansion:
     unknown: dict[str, str] = field(default_factory=dict)
 
 
+ONE_VALUE = ("name", "outputs", "device")
+"""Keys that are the same for all runs of a sweep."""
+
+OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
+"""Hydra's settings that the plan decides."""
+
+
 def is_hydras(argument: str) -> bool:
     """Whether an override is of Hydra's own settings."""
     return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
@@ -109,6 +118,11 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
     """
     found = Expansion()
+    found.faults += [
+        f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
+        for text in hydras
+        if text.lstrip("+~").startswith(OURS)
+    ]
     typed = _read(arguments, found.faults)
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
@@ -121,29 +135,38 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     )
     try:
         base, hydra = compose(fixed)
-        variants = TypeAdapter(list[Variant]).validate_python(base["sweep"]["variants"])
-        params = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
+        variants = TypeAdapter(Sweep).validate_python(base["sweep"]).variants
+        params = [
+            f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in (hydra["sweeper"].get("params") or {}).items()
+        ]
     except Refused as refused:
         found.faults += refused.faults
         return found
     except ValidationError as error:
         found.faults += [
-            f"sweep.variants.{'.'.join(map(str, fault['loc']))}: {fault['msg']}. "
-            "A variant has overrides, and published, a number for each metric."
+            f"sweep.{'.'.join(map(str, fault['loc']))}: {fault['msg']}. "
+            "sweep.variants is a list; a variant has overrides, and published, a number a metric."
             for fault in error.errors()
         ]
         return found
     grid = {**_read(params, found.faults), **typed}
     for variant in variants or [Variant(overrides="")]:
-        own = _read(shlex.split(variant.overrides), found.faults)
+        try:
+            own = _read(shlex.split(variant.overrides), found.faults)
+        except ValueError as error:  # of shlex
+            found.faults.append(f"sweep.variants: '{variant.overrides}': {error}.")
+            continue
         if several := [key for key, values in own.items() if len(values) > 1]:
             found.faults.append(
                 f"sweep.variants: '{variant.overrides}' gives several values for "
                 f"{', '.join(several)}; write one variant for each."
             )
         lists = {**own, **grid}
+        changed = any(lists[key] != own[key] for key in own)
+        published = {} if changed else variant.published  # those are numbers of something else
         for cell in product(*lists.values()):
-            _add(dict(zip(lists, cell, strict=True)), fixed, variant.published, found)
+            _add(dict(zip(lists, cell, strict=True)), fixed, published, found)
     found.faults += [fault for key, fault in found.unknown.items() if key not in found.used]
     found.faults = list(dict.fromkeys(found.faults))
     return found
@@ -168,12 +191,14 @@ def _add(
         else:
             found.unknown.setdefault(key, fault)
             del texts[key]
-    if any("${" in text for text in texts.values()):
-        config = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
     try:
+        if any("${" in text for text in texts.values()):
+            config = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
         checked = validate(config)
     except Refused as refused:
         faults += refused.faults
+    except OmegaConfBaseException as error:
+        faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
     if not any(fault.startswith("data") for fault in faults) and config["data"] not in found.data:
         found.data.append(config["data"])
     if faults:
@@ -207,7 +232,11 @@ def _read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
                     f"{argument}: configs are closed, '{sign}' cannot change their keys."
                     f"{nearest(key, [*known, *top_level()])}"
                 )
+            if key in read and key in known:  # as Hydra has it; of other keys the last one counts
+                raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
             values = _values(override, key)
+            if key in ONE_VALUE and len(values) > 1:
+                raise Refused(f"{argument}: {key} cannot change a result, so it takes one value.")
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
                 besides = " or a positive number" if key == "lr" else ""
@@ -245,6 +274,8 @@ def _values(override: Override, key: str) -> list[str]:
             f"{override.input_line}: an interval has no end of values; list them, or use range()."
         )
     if isinstance(override.value(), Glob):
+        if key not in GROUPS:
+            raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
         return override.value().filter(options(key))
     return list(override.sweep_string_iterator())
 
@@ -265,7 +296,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
         if not isinstance(node.get(name), dict):
             return unknown_key(key, _keys_below(config, path[:depth]))
         node = node[name]
-    if last not in node:
+    if last not in node or last == "_target_":
         return unknown_key(key, _keys_below(config, path))
     node[last] = value
     return None

@@ -35,8 +35,17 @@ def keys_of(target: str) -> type[BaseModel]:
         Refused: if there is no such function, or it is not one of cnnlab's
     """
     function = _located(target)
+    if not callable(function):
+        raise Refused("is no function.")
     maker = function.__init__ if inspect.isclass(function) else function
     hints = get_type_hints(maker, include_extras=True)
+    bare = [
+        name
+        for name, p in inspect.signature(maker).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in hints
+    ]
+    if bare:
+        raise Refused(f"annotate {', '.join(bare)} with a type, e.g. one of cnnlab.limits.")
     keys = {
         name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
         for name, p in inspect.signature(maker).parameters.items()

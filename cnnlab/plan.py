@@ -114,10 +114,13 @@ def _loaded(part: str) -> Data:
     return build(json.loads(part))
 
 
-def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+def settings(
+    config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str
+) -> dict[str, Any]:
     """A config as one flat table row: a group's choice at its name, its numbers at dotted keys.
 
-    Where images lie and where records go is left out.
+    Where images lie and where records go is left out; the images' fingerprint stands for them, so
+    that runs on different images are never taken for seeds of one variant.
     """
     flat: dict[str, Any] = {}
 
@@ -132,22 +135,33 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str,
         if key in GROUPS:
             flat[key] = choices[key]
             walk(f"{key}.", value)
+            if key == "data":
+                flat["data.fingerprint"] = fingerprint[:8]
         elif key not in IRRELEVANT:
             flat[key] = value
     return flat
 
 
 def write(plan: Plan) -> None:
-    """Writes plan.json; runs that it listed before stay in it, in their places."""
+    """Writes plan.json; runs that it listed before stay in it, in their places.
+
+    One that cannot be read is kept aside as plan.unreadable.json.
+    """
     path = plan.folder / "plan.json"
-    earlier = read(path) or {"factors": [], "runs": []}
+    earlier = read(path)
+    if earlier is None:
+        if path.exists():
+            path.replace(path.with_name("plan.unreadable.json"))
+        earlier = {"factors": [], "runs": []}
     runs = {run["run_id"]: run for run in earlier["runs"]}
     for run in plan.runs:
+        config, fingerprint = run.job.config, load(run.job.config).fingerprint
+        known = runs.get(run.run_id, {"published": {}})
         runs[run.run_id] = {
             "run_id": run.run_id,
             "directory": run.directory.name,
-            "settings": settings(asdict(run.job.config), run.job.choices),
-            "published": dict(run.job.published),
+            "settings": settings(asdict(config), run.job.choices, fingerprint),
+            "published": dict(run.job.published) or known["published"],
         }
     rows = [run["settings"] for run in runs.values()]
     common = {
@@ -176,8 +190,11 @@ def read(path: Path) -> dict[str, Any] | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema_version"] != record.SCHEMA_VERSION:
             return None
+        found["factors"] = [str(key) for key in found["factors"]]
         for run in found["runs"]:
             run["settings"] = {**found["settings"], **run["settings"]}
+            run["published"] = dict(run["published"])
+            run["run_id"], run["directory"] = str(run["run_id"]), str(run["directory"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found
@@ -194,15 +211,16 @@ def _run(identity: str, job: Job, folder: Path, factors: Sequence[str]) -> Run:
 
 def _slug(job: Job, factors: Sequence[str]) -> str:
     """A short readable directory name of what sets a run apart in its sweep."""
-    keys = [*factors, "seed"] if "seed" not in factors else factors
+    keys = [*factors, "seed"]
     values = {**job.values, "seed": job.config.seed}
     parts = [f"{shown(key)}-{values[key]}" for key in keys if key in values]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip("-.")[:80]
+    text = "_".join(parts).replace("+", "")  # 1e+30
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
 
 
 def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """The keys whose value differs between rows, or is given in some only."""
-    keys = dict.fromkeys(key for row in rows for key in row)
+    """The keys whose value differs between rows, or is given in some only; never the seed."""
+    keys = dict.fromkeys(key for row in rows for key in row if key != "seed")
     return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
 
 
@@ -227,7 +245,7 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
 
 
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
-    """What is wrong with a model, a device or a folder, of configs that are right by themselves."""
+    """What is wrong with a model or a device, of configs that are right by themselves."""
     from cnnlab.device import resolve
     from cnnlab.model.assemble import assemble
 
@@ -246,10 +264,4 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
             faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
         if config.precision == "tf32" and resolve(config.device).type != "cuda":
             faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
-        reason = record.writable(Path(config.outputs).expanduser())
-        if reason:
-            faults.append(
-                f"outputs={config.outputs}: cannot write there: {reason}. Choose another folder "
-                "with outputs=..., or change its rights."
-            )
     return faults

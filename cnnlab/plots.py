@@ -5,7 +5,8 @@ green.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +23,12 @@ DPI = 200
 MANY = 4
 """More curves of one colour each than this are hard to tell apart in a panel."""
 
+PANELS = 16
+"""More panels than this cannot be taken in; then all curves share one."""
+
+ROWS = 100
+"""More variants than this make a picture of dots too tall; then it shows the best."""
+
 CURVES_TITLE = 32
 """Characters above a panel of curves; more would run into the next."""
 
@@ -35,7 +42,7 @@ LABELS = {
 """What can be compared, in words; the chosen epoch is part of the name."""
 
 
-def described(row: pd.Series, factors: Sequence[str]) -> str:
+def described(row: Mapping[str, Any], factors: Sequence[str]) -> str:
     """A variant in words: `norm=bn, lr=0.01`."""
     return ", ".join(f"{name}={row[name]}" for name in factors) or "default"
 
@@ -43,12 +50,14 @@ def described(row: pd.Series, factors: Sequence[str]) -> str:
 def counted(summary: pd.DataFrame) -> str:
     """`3 seeds a variant`, or the range where it differs."""
     low, high = summary["n"].min(), summary["n"].max()
-    if high <= 1:
+    if high == 0:
+        return "no run is done"
+    if high == 1:
         return "n = 1 seed a variant, too few for a verdict"
     return f"n = {low if low == high else f'{low} to {high}'} seeds a variant"
 
 
-def missing(row: pd.Series) -> str:
+def missing(row: Mapping[str, Any]) -> str:
     """What a variant lacks: `2 diverged, 1 failed`; empty where nothing is."""
     return ", ".join(f"{row[k]} {k}" for k in ("diverged", "failed", "pending") if row[k])
 
@@ -88,6 +97,7 @@ def curves(
         hue_order=list(levels) if hue else list(names.values()),
         palette="colorblind",
         errorbar=("pi", 100),
+        marker="o" if long["epoch"].nunique() == 1 else None,  # one epoch makes no line
         ax=axes,
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -104,6 +114,8 @@ def curves_figure(
         hue = max(few, key=lambda name: summary[name].nunique(), default=None)
     levels = list(dict.fromkeys(summary[hue].astype(str))) if hue else []
     others = [name for name in factors if name != hue]
+    if others and len(summary.groupby(others)) > PANELS:
+        return _all_curves(epochs, summary, factors, title, note)
     panels = list(summary.groupby(others, sort=False)) if others else [((), summary)]
     figure, grid = _panels(len(panels), width=3.4, height=2.9, share=True)
     for place, (axes, (_, rows)) in enumerate(zip(grid, panels, strict=True)):
@@ -116,10 +128,10 @@ def curves_figure(
             curves(curves_of, axes, hue, levels)
         lacks = "; ".join(
             f"{row[hue]}: {missing(row)}" if hue else missing(row)
-            for _, row in rows.iterrows()
+            for row in rows.to_dict("records")
             if missing(row)
         )
-        name = described(rows.iloc[0], others) if others else ""
+        name = described(rows.to_dict("records")[0], others) if others else ""
         lines = [textwrap.fill(text, CURVES_TITLE) for text in (name, lacks) if text]
         axes.set_title("\n".join(lines), fontsize="medium")
         columns = axes.get_gridspec().ncols
@@ -129,6 +141,29 @@ def curves_figure(
         axes.tick_params(labelbottom=lowest)
     _one_legend(figure, grid)
     _titled(figure, title, note)
+    return figure
+
+
+def _all_curves(
+    epochs: pd.DataFrame, summary: pd.DataFrame, factors: list[str], title: str, note: str
+) -> Figure:
+    """Validation accuracy of many variants in one panel, the best and the worst named."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained", dpi=DPI)
+    means = epochs.groupby(["variant", "epoch"])["val_accuracy"].mean().unstack("variant")
+    if not means.empty:
+        axes.plot(means.index, means, color="0.7", linewidth=0.6)
+        last = means.ffill().iloc[-1]
+        rows = summary.to_dict("index")
+        for variant, colour, word in (
+            (last.idxmax(), "C0", "best"),
+            (last.idxmin(), "C1", "worst"),
+        ):
+            label = f"{word} at the end: {described(rows[variant], factors)}"
+            axes.plot(means.index, means[variant], color=colour, label=textwrap.fill(label, 70))
+        axes.legend(fontsize="small")
+    axes.set(xlabel="epoch", ylabel="validation accuracy")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _titled(figure, title, f"{note}; {len(summary)} variants")
     return figure
 
 
@@ -152,7 +187,8 @@ def heat_map(
         pivot = summary.assign(cell=values).pivot(index=row, columns=column, values="cell")
         return pivot.reindex(index=order[0], columns=order[1])
 
-    texts = table(summary.apply(_cell, axis=1))
+    cells = [_cell(row) for row in summary.to_dict("records")]
+    texts = table(pd.Series(cells, summary.index))
     means = table(summary["mean"]).astype(float)
     axes.set_facecolor("0.85")  # of a cell without a mean
     axes.grid(False)
@@ -162,7 +198,7 @@ def heat_map(
     )  # fmt: skip
     middle = sum(limits) / 2
     for i, j in np.ndindex(means.shape):
-        dark = means.iat[i, j] < middle
+        dark = means.iat[i, j] < middle or limits[0] == limits[1]
         axes.text(
             j + 0.5, i + 0.5, texts.iat[i, j], ha="center", va="center",
             color="white" if dark else "black",
@@ -185,7 +221,7 @@ def dots(
     """
     names = [
         "\n".join(filter(None, [described(row, factors), missing(row)]))
-        for _, row in summary.iterrows()
+        for row in summary.to_dict("records")
     ]
     done = runs[runs["status"] == "done"]
     places = {variant: place for place, variant in enumerate(summary.index)}
@@ -194,11 +230,12 @@ def dots(
         label="a run", zorder=3,
     )  # fmt: skip
     several = summary[summary["n"] > 1]
-    axes.errorbar(
-        several["mean"], several.index.map(places),
-        xerr=[several["mean"] - several["ci_low"], several["ci_high"] - several["mean"]],
-        fmt="D", markersize=5, color="black", capsize=3, label="mean, 95% t interval", zorder=4,
-    )  # fmt: skip
+    if len(several):
+        axes.errorbar(
+            several["mean"], several.index.map(places),
+            xerr=[several["mean"] - several["ci_low"], several["ci_high"] - several["mean"]],
+            fmt="D", markersize=5, color="black", capsize=3, label="mean, 95% t interval", zorder=4,
+        )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(LABELS[metric])
@@ -215,7 +252,13 @@ def grid_figure(
     note: str,
 ) -> Figure:
     """The sweep's result: a heat map for two factors, several for three, otherwise dots."""
-    if len(factors) not in (2, 3) or not is_grid(summary, factors):
+    levels = [summary[name].nunique() for name in factors]
+    if len(factors) not in (2, 3) or not is_grid(summary, factors) or max(levels) > PANELS:
+        if len(summary) > ROWS:
+            note = f"{note}; the best {ROWS} of {len(summary)} variants"
+            order = summary["mean"].sort_values(ascending=metric == "final_train_loss")
+            summary = summary.loc[order.index[:ROWS]]
+            runs = runs[runs["variant"].isin(summary.index)]
         size = (7, 1.6 + 0.35 * len(summary))
         figure, axes = plt.subplots(figsize=size, layout="constrained", dpi=DPI)
         dots(runs, summary, factors, metric, axes)
@@ -236,13 +279,14 @@ def _heat_maps(summary: pd.DataFrame, factors: list[str], metric: str) -> Figure
     limits = (finite.min(), finite.max()) if len(finite) else (0, 1)
     for axes, (_, cells) in zip(grid, panels, strict=True):
         heat_map(cells, axes, row, column, limits)
-        axes.set_title(described(cells.iloc[0], split) if split else "", fontsize="medium")
+        name = described(cells.to_dict("records")[0], split) if split else ""
+        axes.set_title(name, fontsize="medium")
     colours = plt.cm.ScalarMappable(plt.Normalize(*limits), "cividis")
     figure.colorbar(colours, ax=list(grid), label=LABELS[metric])
     return figure
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: Mapping[str, Any]) -> str:
     """A cell's text: mean, half the interval's width, and what is missing."""
     lines = [f"{row['mean']:.3f}"] if row["n"] else []
     if row["n"] > 1:

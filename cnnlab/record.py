@@ -85,6 +85,9 @@ class Record:
 
     Files of an unfinished earlier try are replaced; a finished record is refused.
 
+    Attributes:
+        outcome: what training found so far
+
     Args:
         directory: made if it is missing
     """
@@ -92,8 +95,10 @@ class Record:
     def __init__(self, directory: Path):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.outcome = Outcome()
         earlier = read_result(self.directory)
-        assert earlier is None or earlier["status"] not in FINISHED, "would overwrite a record"
+        if earlier is not None and earlier["status"] in FINISHED:
+            raise FileExistsError(f"{self.directory}: holds a finished record")
         for name in ("metrics.csv", "timing.csv", "best.safetensors", "result.json"):
             (self.directory / name).unlink(missing_ok=True)
 

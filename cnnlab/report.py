@@ -49,13 +49,16 @@ def report(folder: Path, metric: str) -> tuple[aggregate.Sweep, pd.DataFrame, pd
         the sweep, its summary and its published numbers
     """
     sweep = aggregate.read(folder)
+    if sweep.runs.empty:
+        raise Refused("its plan.json cannot be read, or is empty, and there are no results.")
     summary = stats.summary(sweep.runs, sweep.factors, metric)
     beside = stats.published(sweep.runs, sweep.factors)
     out = folder / "report"
     record.write(out / "runs.csv", sweep.runs.drop(columns="variant").to_csv(index=False))
-    record.write(out / "summary.csv", summary.round(6).to_csv(index=False))
+    record.write(out / "summary.csv", summary.to_csv(index=False, float_format="%.6g"))
     if len(beside):
-        record.write(out / "published.csv", beside.round(6).to_csv(index=False))
+        table = beside.drop(columns="variant")
+        record.write(out / "published.csv", table.to_csv(index=False, float_format="%.6g"))
     note = f"Sweep {sweep.name}, {plots.counted(summary)}"
     found = finding(summary, sweep.factors, metric)
     several = summary["n"].max() > 1
@@ -73,7 +76,9 @@ def finding(summary: pd.DataFrame, factors: list[str], metric: str) -> str:
     """What the picture shows, in a line."""
     means = summary["mean"].dropna()
     if means.empty:
-        return "No run is done yet"
+        return f"No run has a {plots.LABELS[metric]} yet"
+    if len(means) > 1 and means.nunique() == 1:
+        return f"Every variant has the same {plots.LABELS[metric]}, {means.iloc[0]:.3f}"
     best = means.idxmin() if metric in stats.LOSSES else means.idxmax()
     value = f"{plots.LABELS[metric]} {means[best]:.3f}"
     if len(summary) == 1:
@@ -81,7 +86,8 @@ def finding(summary: pd.DataFrame, factors: list[str], metric: str) -> str:
     direction = "Lowest" if metric in stats.LOSSES else "Highest"
     if summary["n"].max() > 1:
         direction += " mean"
-    return f"{direction} with {plots.described(summary.loc[best], factors)}: {value}"
+    row = summary.to_dict("index")[best]
+    return f"{direction} with {plots.described(row, factors)}: {value}"
 
 
 def overfitting(sweep: aggregate.Sweep, summary: pd.DataFrame) -> str:
@@ -94,7 +100,7 @@ def overfitting(sweep: aggregate.Sweep, summary: pd.DataFrame) -> str:
     widest = gaps.idxmax()
     if gaps[widest] < 0.02:
         return "Validation keeps up with training in every variant"
-    where = plots.described(summary.loc[widest], sweep.factors)
+    where = plots.described(summary.to_dict("index")[widest], sweep.factors)
     return f"Training ends {100 * gaps[widest]:.0f} points above validation" + (
         f" at most, with {where}" if len(summary) > 1 else ""
     )
@@ -120,7 +126,7 @@ def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, me
     numbers = ("mean", "95% interval", "best") if several else ("value",)
     for name in ("n", *troubles, *numbers, "s/run"):
         table.add_column(name, justify="right", no_wrap=True)
-    for _, row in summary.iterrows():
+    for row in summary.to_dict("records"):
         interval = f"{row['ci_low']:.4f} {row['ci_high']:.4f}" if row["n"] > 1 else "-"
         found = (_number(row["mean"]), interval, _number(row["best"]))
         table.add_row(
@@ -130,7 +136,7 @@ def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, me
         )
     console.print(table)
     troubled = sweep.runs[sweep.runs["status"].isin(["failed", "diverged", "unreadable"])]
-    for _, run in troubled.iterrows():
+    for run in troubled.to_dict("records"):
         reason = run["error"] or "result.json cannot be read"
         console.print(f"{run['status'].capitalize()}: {run['directory']}: {reason}", markup=False)
     if len(beside):
@@ -145,7 +151,7 @@ def _show_published(sweep: aggregate.Sweep, beside: pd.DataFrame) -> None:
     metrics = list(dict.fromkeys(beside["metric"]))
     for metric in metrics:
         table.add_column(plots.LABELS[metric].removesuffix(" (nats)"), justify="right")
-    for _, rows in beside.groupby(sweep.factors, sort=False):
+    for _, rows in beside.groupby("variant"):
         of = rows.set_index("metric")
         cells = [
             f"{_number(of.at[metric, 'published'])} | {_number(of.at[metric, 'measured'])}"
@@ -153,7 +159,7 @@ def _show_published(sweep: aggregate.Sweep, beside: pd.DataFrame) -> None:
             else ""
             for metric in metrics
         ]
-        table.add_row(plots.described(rows.iloc[0], sweep.factors), *cells)
+        table.add_row(plots.described(rows.to_dict("records")[0], sweep.factors), *cells)
     console.print(table)
 
 
@@ -221,10 +227,18 @@ def _report_all(asked: Settings) -> None:
             f"name={asked.name}: no such sweep below {outputs}.{nearest(asked.name, names)} "
             f"There are: {', '.join(names)}."
         )
+    failed = False
     for folder in found:
-        if asked.name in (None, folder.name):
+        if asked.name not in (None, folder.name):
+            continue
+        try:
             show(*report(folder, asked.metric), asked.metric)
             console.print(f"Tables and pictures: {folder / 'report'}\n", markup=False)
+        except (Refused, OSError) as error:  # of this sweep; the others are reported all the same
+            failed = True
+            console.print(f"{folder.name}: cannot be reported: {error}\n", markup=False)
+    if failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ A command is planned as a whole before anything trains (`cnnlab.plan`); Hydra's 
 """
 
 import logging
+import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -32,8 +34,8 @@ from cnnlab.config import (
     validate,
 )
 from cnnlab.faults import Refused
-from cnnlab.overrides import is_hydras, normalise
-from cnnlab.record import Outcome, Record, Result, tell
+from cnnlab.overrides import expand, is_hydras, normalise
+from cnnlab.record import Record, Result, tell
 from cnnlab.terminal import console
 
 log = logging.getLogger("cnnlab.run")  # also where this file is __main__
@@ -78,11 +80,12 @@ def task(config: DictConfig) -> dict[str, Any]:
     log.info("%s", directory.name)
     began = time.perf_counter()
     try:
-        outcome = train([checked], data, [record])[0]
+        train([checked], data, [record])
     except Exception as error:  # the boundary that spares the sweep's other runs
         log.debug("The run failed", exc_info=True)
         text = " ".join(str(error).split())
-        outcome = Outcome(status="failed", error=f"{type(error).__name__}: {text}"[:500])
+        record.outcome.status = "failed"
+        record.outcome.error = f"{type(error).__name__}: {text}"[:500]
     commit, dirty = _git()
     choices = {group: hydra_config.runtime.choices[group] for group in GROUPS}
     result = Result(
@@ -97,7 +100,7 @@ def task(config: DictConfig) -> dict[str, Any]:
         versions=_versions(),
         git_commit=commit,
         git_dirty=dirty,
-        **vars(outcome),
+        **vars(record.outcome),
     )
     record.finish(result)
     tell(asdict(result), directory)
@@ -114,8 +117,6 @@ def main(arguments: list[str] | None = None) -> None:
     sys.argv[1:] = given
     try:
         hydra_main()
-    except Refused as refused:
-        _leave(refused)
     except KeyboardInterrupt:
         console.print("Interrupted. The same command trains what is missing.", style="bold")
         raise SystemExit(INTERRUPTED) from None
@@ -131,25 +132,29 @@ def _checked(arguments: list[str]) -> list[str]:
         print(help_text())
         raise SystemExit(0)
     register_sweeps()
-    args, strange = get_args_parser().parse_known_args(arguments)
+    args, strange = get_args_parser().parse_known_intermixed_args(arguments)
     if strange:
         raise Refused(f"{' '.join(strange)}: no such option; see --help.")
-    if args.config_dir or args.config_name or args.config_path:
+    if args.config_dir or args.config_name or args.config_path or args.experimental_rerun:
         raise Refused(
-            "--config-dir, --config-name, --config-path: not used here. Put options into "
-            f"{CONF.name}/ and sweeps into sweeps/."
+            "--config-dir, --config-name, --config-path, --experimental-rerun: not used here. Put "
+            f"options into {CONF.name}/ and sweeps into sweeps/."
         )
+    if sum((args.run, args.multirun, bool(args.cfg))) > 1:
+        raise Refused("--run, --multirun and --cfg: give one of them.")
     if args.shell_completion or args.hydra_help or args.info is not None:
+        if line := os.environ.get("COMP_LINE"):
+            os.environ["COMP_LINE"] = re.sub(r"(?<=\s)lr=(?=[\d.])", "lr.base=", line)
         return arguments
-    typed = set(args.overrides)
-    if not args.cfg:
-        _plan(args.overrides)
-    return [normalise(text) if text in typed else text for text in arguments]
-
-
-def _plan(overrides: list[str]) -> None:
+    flags = [text for text in arguments if text not in args.overrides]
+    overrides = [normalise(text) for text in args.overrides]
     hydras = tuple(text for text in overrides if is_hydras(text))
-    plan.make(hydras, tuple(text for text in overrides if not is_hydras(text)))
+    others = tuple(text for text in overrides if not is_hydras(text))
+    if not args.cfg:
+        plan.make(hydras, others)
+    elif faults := expand(hydras, others).faults:
+        raise Refused(faults)
+    return [*flags, *overrides]
 
 
 def _leave(refused: Refused) -> None:
@@ -180,7 +185,7 @@ def help_text() -> str:
         lines += _wrapped(f"  {key:{width}}  ", text)
     lines += [
         "",
-        "An option's own keys stand in conf/<group>/<option>.yaml, e.g.",
+        "An option's own keys are in conf/<group>/<option>.yaml, e.g.",
         "augment.crop.padding=2. --cfg job prints the config of a command.",
         "",
         "Examples:",
@@ -222,7 +227,8 @@ def _git() -> tuple[str | None, bool | None]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "-uno")
+    source = ("cnnlab", "conf", "sweeps", "hydra_plugins")
+    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", *source)
     return commit, None if changes is None else bool(changes)
 
 

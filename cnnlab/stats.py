@@ -46,7 +46,7 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame
         low, high = t_interval(values)
         rows.append(
             {
-                **group.iloc[0][factors].to_dict(),
+                **group[factors].to_dict("records")[0],
                 "n": len(values),
                 "failed": int(group["status"].isin(["failed", "unreadable"]).sum()),
                 "diverged": int((group["status"] == "diverged").sum()),
@@ -66,12 +66,12 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     """Published numbers beside ours: a row for each variant and metric that has one.
 
     Returns:
-        the factors, metric, published, measured (mean of the runs that are done), difference
-        (measured - published), n; no rows where the sweep has no published numbers
+        variant, the factors, metric, published, measured (mean of the runs that are done),
+        difference (measured - published), n; no rows where the sweep has no published numbers
     """
     prefix = "published."
     rows = []
-    for _, group in runs.groupby("variant", sort=True):
+    for variant, group in runs.groupby("variant", sort=True):
         for column in [name for name in runs.columns if name.startswith(prefix)]:
             given = group[column].dropna()
             if given.empty:
@@ -80,7 +80,8 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
             values = group.loc[group["status"] == "done", metric].dropna().astype(float)
             rows.append(
                 {
-                    **group.iloc[0][factors].to_dict(),
+                    "variant": variant,
+                    **group[factors].to_dict("records")[0],
                     "metric": metric,
                     "published": given.iloc[0],
                     "measured": values.mean(),
@@ -88,5 +89,5 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
                     "n": len(values),
                 }
             )
-    columns = [*factors, "metric", "published", "measured", "difference", "n"]
+    columns = ["variant", *factors, "metric", "published", "measured", "difference", "n"]
     return pd.DataFrame(rows, columns=columns)

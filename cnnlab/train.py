@@ -35,14 +35,19 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
         configs: K; alike but for numbers of the optimizer, the schedule and the augmentation, the
             seed and the sweep's name
         data: that all share
-        records: K; get each epoch's metrics and the best weights
+        records: K; get each epoch's metrics, the best weights and the outcome
+
+    Returns:
+        the records' outcomes
     """
     first = configs[0]
     device = resolve(first.device)
     prepare(device, first.precision)
     models = [assemble(config, data.shape, len(data.classes)) for config in configs]
     total = cost(models[0], data.shape)[-1]
-    outcomes = [Outcome(parameters=total.parameters, macs=total.macs) for _ in configs]
+    outcomes = [record.outcome for record in records]
+    for outcome in outcomes:
+        outcome.parameters, outcome.macs = total.parameters, total.macs
     name, parameters = type(models[0]).__name__, f"{total.parameters:,}"
     log.info("%s, %s parameters, on %s", name, parameters, describe(device))
     sizes, shape = (f"{len(data.train):,}", f"{len(data.val):,}"), "x".join(map(str, data.shape))

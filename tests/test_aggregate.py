@@ -52,7 +52,7 @@ def test_runs_are_one_row_each_in_the_order_of_the_sweep():
     ]
     assert sweep.runs["variant"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert len(sweep.epochs) == 16
-    assert set(METRICS) <= set(sweep.epochs.columns)
+    assert set(METRICS) - {"lr"} <= set(sweep.epochs.columns)
 
 
 def test_the_seed_is_never_a_factor():
@@ -98,6 +98,31 @@ def test_damaged_results_are_counted_as_unreadable():
     for run, text in zip(planned.runs, ("", '{"schema_version": 99}'), strict=False):
         (run.directory / "result.json").write_text(text)
     assert aggregate.read(planned.folder).runs["status"].tolist() == ["unreadable"] * 2 + ["done"]
+
+
+def test_runs_on_different_images_are_never_pooled():
+    """A corrected file under its old name is another dataset, not another seed."""
+    sweep_on_disk("norm=bn,none", "data.seed=1")
+    sweep = aggregate.read(sweep_on_disk("norm=bn,none", "data.seed=2").folder)
+    assert "data.fingerprint" in sweep.factors
+    assert sweep.runs["variant"].nunique() == 4
+
+
+def test_the_rate_of_each_epoch_stays_beside_the_factor():
+    epochs = aggregate.read(sweep_on_disk("lr=0.1,0.2").folder).epochs
+    assert epochs["lr"].tolist() == [0.1, 0.1, 0.2, 0.2]
+    assert epochs["epoch_lr"].tolist() == [0.1] * 4
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema_version": 0}', '{"schema_version": 1}'])
+def test_a_damaged_plan_is_kept_aside_and_written_anew(text):
+    planned = sweep_on_disk("norm=bn,none")
+    path = planned.folder / "plan.json"
+    path.write_text(text)
+    assert len(aggregate.read(planned.folder).runs) == 2
+    plan.write(planned)
+    assert (planned.folder / "plan.unreadable.json").read_text() == text
+    assert len(plan.read(path)["runs"]) == 2
 
 
 def test_a_sweep_without_its_plan_is_read_from_its_results():

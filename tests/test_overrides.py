@@ -125,7 +125,7 @@ REFUSED = {
     "optimizer.momentum=1": "less than 1",
     "activation.beta=2": "Allowed: none",
     "device=tpu": "allowed: auto, cpu, cuda",
-    "device=cpu,tpu": "no such device",
+    "device=cpu,tpu": "takes one value",
     "data=npz": "data.path: must be given",
     "data=npz data.path=missing.npz": "no such file",
     "data=folder data.path=missing": "no such folder",
@@ -133,8 +133,15 @@ REFUSED = {
     "sweeps=bn_lr,augment": "one named sweep",
     "norm@other=bn": "package",
     "lr=interval(0,1)": "interval",
-    "norm._target_=os.system": "below cnnlab",
-    "norm._target_=cnnlab.norm.nothing": "cannot be imported",
+    "norm._target_=os.system": "no such key",
+    "norm=bn norm=none": "given twice",
+    "name=a,b": "takes one value",
+    "outputs=a,b": "takes one value",
+    "outputs=": "must name a folder",
+    "epochs=glob(*)": "of a group only",
+    "epochs=${nope}": "nope",
+    "sweep=null": "sweep",
+    "sweep.variants=[{overrides:'a\\'b'}]": "No closing quotation",
     "sweep.variants=[{overrides:x,extra:1}]": "sweep.variants.0.extra",
     "sweep.variants=[{overrides:'norm=bn,none'}]": "one variant for each",
     "sweep.variants=[{overrides:'norm=batchnorm'}]": "Nearest: bn",
@@ -164,6 +171,19 @@ def test_all_faults_of_a_command_are_told_at_once():
     found = expand((), [*typed, "device=tpu", "data=npz"])
     assert len(found.faults) == 8
     assert found.jobs == []
+
+
+@pytest.mark.parametrize(
+    "text", ["hydra.mode=RUN", "hydra/sweeper=basic", "hydra.sweep.dir=x", "hydra.run.dir=x"]
+)
+def test_what_the_plan_decides_cannot_be_taken_from_it(text):
+    assert "the plan decides this" in expand([text], []).faults[0]
+
+
+def test_published_numbers_are_dropped_where_their_variant_was_changed():
+    for job in expand((), ["sweeps=homework", "lr=0.05"]).jobs:
+        assert job.published == {}
+    assert all(job.published for job in expand((), ["sweeps=homework", "epochs=2"]).jobs)
 
 
 def test_hydras_own_settings_are_checked_by_hydra():

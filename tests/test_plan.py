@@ -58,7 +58,7 @@ def test_equal_runs_are_planned_once():
 
 def test_a_plan_names_its_factors_in_the_order_typed_without_the_seed_or_constants():
     made = plan.make((), (*SMALL, "lr=0.01,0.02", "norm=bn,none", "epochs=2", "seed=0,1"))
-    assert made.factors == ("lr.base", "norm", "seed")
+    assert made.factors == ("lr.base", "norm")
     assert len(made.runs) == 8
 
 
@@ -124,7 +124,8 @@ def test_a_written_plan_reads_back_and_keeps_what_it_had():
 
 def test_settings_have_no_paths_and_no_targets():
     config = config_of("data=folder", "data.path=/", "augment=crop_flip")
-    flat = plan.settings(asdict(config), dict.fromkeys(plan.GROUPS, "x"))
+    flat = plan.settings(asdict(config), dict.fromkeys(plan.GROUPS, "x"), "0123456789")
+    assert flat["data.fingerprint"] == "01234567"
     assert flat["augment.crop.padding"] == 4
     assert not {"data.path", "data.root", "norm._target_", "outputs", "device"} & set(flat)
     json.dumps(flat)

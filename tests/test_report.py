@@ -94,7 +94,7 @@ def test_a_cell_without_a_result_says_why_in_both_pictures(state, factors):
         ["norm=bn,none", "lr=0.1,0.2", "activation=relu,gelu", "epochs=1,2"],
         ["activation=relu,silu,gelu,leaky_relu,elu,mish,tanh", "norm=bn,none"],
         ["augment=none,flip,crop,crop_flip,cutout,crop_flip_cutout,vflip,rot180"],
-        ["sweeps=homework", "data=synthetic"],
+        ["sweeps=homework"],
     ],
 )  # fmt: skip
 def test_no_text_is_cut_off_and_no_panels_title_touches_its_neighbour(factors):
@@ -124,7 +124,50 @@ def test_the_title_says_the_finding(grid):
 def test_a_sweep_in_which_nothing_is_done_is_reported_too():
     planned = sweep_on_disk("norm=bn,none", status=lambda run: "pending")
     sweep, summary, _ = report.report(planned.folder, "best_val_accuracy")
-    assert report.finding(summary, sweep.factors, "best_val_accuracy") == "No run is done yet"
+    assert report.finding(summary, sweep.factors, "best_val_accuracy") == (
+        "No run has a best validation accuracy yet"
+    )
+
+
+def test_small_numbers_stay_apart_in_the_csv():
+    planned = sweep_on_disk("lr=1e-7,2e-7,1e-3")
+    report.report(planned.folder, "best_val_accuracy")
+    summary = pd.read_csv(planned.folder / "report" / "summary.csv")
+    assert summary["lr"].tolist() == [1e-7, 2e-7, 1e-3]
+
+
+def test_whole_numbers_are_shown_as_such():
+    planned = sweep_on_disk("augment=crop", "augment.crop.padding=2,4")
+    text = words(figures(planned)[0])
+    assert "augment.crop.padding=2\n" in text + "\n"
+    assert "2.0" not in text
+
+
+def test_a_sweep_of_very_many_variants_is_still_two_pictures():
+    rates = ",".join(str(0.001 * k) for k in range(1, 121))
+    planned = sweep_on_disk(f"lr={rates}", accuracy=lambda run: run.job.config.lr["base"])
+    for figure in figures(planned):
+        assert max(figure.get_size_inches()) * plots.DPI < 10_000
+    text = words(figures(planned)[1])
+    assert "best at the end: lr=0.12" in text
+    assert "the best 100 of 120 variants" in words(figures(planned)[0])
+
+
+def test_one_bad_sweep_does_not_keep_the_others_from_their_report(grid, tmp_path):
+    bad = tmp_path / "outputs" / "bad"
+    bad.mkdir()
+    (bad / "plan.json").write_text("{")
+    done = command("report", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "bad: cannot be reported" in done.stdout
+    assert "mine: best validation accuracy" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_one_variant_with_published_numbers_is_reported(tmp_path):
+    variant = "{overrides:'norm=bn',published:{best_val_accuracy:0.7}}"
+    planned = sweep_on_disk(f"sweep.variants=[{variant}]")
+    report.show(*report.report(planned.folder, "best_val_accuracy"), "best_val_accuracy")
 
 
 def test_values_with_commas_and_quotes_survive_the_csv():
@@ -164,7 +207,7 @@ def test_one_seed_is_no_verdict(tmp_path):
 
 
 def test_published_numbers_are_shown_beside_ours(tmp_path):
-    sweep_on_disk("sweeps=homework", "name=mine", "data=synthetic", accuracy=lambda run: 0.7)
+    sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
     done = command("report", "name=mine", cwd=tmp_path)
     assert "published | measured" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

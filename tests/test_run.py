@@ -66,7 +66,7 @@ def test_what_is_printed_is_what_a_person_wants_to_know(grid):
         best = f"Best validation accuracy: {result['best_val_accuracy']:.4f}"
         assert f"{best} (epoch {result['best_epoch']})" in done.stdout
     assert done.stdout.count("Record: ") == 6
-    assert "6 trained, 0 failed. Compare: python -m cnnlab.report name=g" in done.stdout
+    assert "6 done, 0 diverged, 0 failed. Compare: python -m cnnlab.report name=g" in done.stdout
 
 
 def test_the_same_command_again_trains_nothing(grid):
@@ -91,8 +91,8 @@ def test_the_same_run_elsewhere_leaves_the_same_metrics_and_weights(grid):
     """Byte for byte, although the launcher trained other runs before it there."""
     place, _ = grid
     command("run", "norm=none", "lr=0.1", *QUICK, "outputs=again", cwd=place)
-    (again,) = place.glob("again/*/*/")
-    (first,) = place.glob(f"outputs/*/*{again.name[-9:]}/")
+    (again,) = results(place / "again")
+    (first,) = (path for path in results(place / "outputs") if path.name[-8:] == again.name[-8:])
     for file in ("metrics.csv", "best.safetensors"):
         assert (first / file).read_bytes() == (again / file).read_bytes()
 
@@ -148,12 +148,14 @@ def test_one_bad_run_costs_only_itself(tmp_path):
     assert read_result(directory)["status"] == "done"
 
 
-def test_a_diverged_run_is_a_result_not_a_failure(tmp_path):
+def test_a_diverged_run_is_counted_and_not_trained_again(tmp_path):
     done = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "Diverged: the loss is not finite at epoch 1" in done.stdout
+    assert "1 done, 1 diverged, 0 failed." in done.stdout
     again = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
     assert "0 to train" in again.stdout
+    assert again.returncode == 1
 
 
 def test_ctrl_c_ends_with_130_and_a_line(tmp_path):
@@ -161,13 +163,18 @@ def test_ctrl_c_ends_with_130_and_a_line(tmp_path):
         [sys.executable, "-m", "cnnlab.run", *SMALL, "epochs=100000"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background jobs ignore the signal, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    for _ in range(1200):
-        if list(tmp_path.glob("outputs/*/*/metrics.csv")):
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        for _ in range(1200):
+            if list(tmp_path.glob("outputs/*/*/metrics.csv")):
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Interrupted. The same command trains what is missing." in output
     assert "Traceback" not in output + errors
@@ -189,6 +196,18 @@ def test_bad_input_exits_with_2_before_anything_is_written(typed, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_may_stand_anywhere(tmp_path):
+    done = command("run", "norm=bn", "-m", "lr=0.1,0.2", *QUICK, "epochs=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(results(tmp_path / "outputs")) == 2
+
+
+def test_cfg_refuses_what_a_run_would_refuse(tmp_path):
+    done = command("run", "--cfg", "job", "modle=simplenn", "epochs=0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "2 faults" in done.stderr
 
 
 def test_the_help_is_ours_and_lists_every_group_with_five_examples(tmp_path):

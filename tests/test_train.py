@@ -201,6 +201,6 @@ def test_a_finished_record_is_not_overwritten(tmp_path):
 
     Record(tmp_path).finish(result_of(status="done"))
     before = json.loads((tmp_path / "result.json").read_text())
-    with pytest.raises(AssertionError):
+    with pytest.raises(FileExistsError, match="finished record"):
         Record(tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == before

@@ -45,7 +45,7 @@ class CnnlabSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """Exits with 1 if a run failed.
+        """Exits with 1 if a run of the sweep failed or diverged.
 
         Args:
             arguments: the overrides that are not Hydra's own
@@ -64,16 +64,21 @@ class CnnlabSweeper(Sweeper):
         console.print(f"Sweep {planned.name}: {runs}, {len(pending)} to train.", style="bold")
         plan.write(planned)
         returns = self.launcher.launch([overrides(planned, run) for run in pending], 0)
-        failed = [found for found in map(_outcome, returns) if found["status"] == "failed"]
+        plan.make.cache_clear()  # it knew which runs were missing
+        outcomes = [_outcome(*pair) for pair in zip(returns, pending, strict=True)]
+        failed = [found for found in outcomes if found["status"] == "failed"]
+        earlier = [run.result["status"] for run in planned.runs if run.finished]
+        diverged = [*earlier, *(found["status"] for found in outcomes)].count("diverged")
         for found in failed:
             line = f"Failed: {found['error']}\n  see {found['directory']}/run.log"
             console.print(line, style="bold red", markup=False)
         for run in planned.runs if count == 1 and not pending else ():
             tell(run.result, run.directory)
         if count > 1:
-            console.print(f"{len(returns) - len(failed)} trained, {len(failed)} failed.", end=" ")
+            done = count - len(failed) - diverged
+            console.print(f"{done} done, {diverged} diverged, {len(failed)} failed.", end=" ")
             console.print(f"Compare: python -m cnnlab.report name={planned.name}")
-        if failed:
+        if failed or diverged:
             raise SystemExit(1)
         return returns
 
@@ -93,13 +98,13 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _outcome(returned: JobReturn) -> dict[str, Any]:
+def _outcome(returned: JobReturn, run) -> dict[str, Any]:
     """What a run's task returned; an error that it could not record itself counts as failed."""
     if returned.status == JobStatus.COMPLETED:
         return returned.return_value
-    error = returned._return_value
-    return {
-        "status": "failed",
-        "error": f"{type(error).__name__}: {error}",
-        "directory": returned.working_dir,
-    }
+    try:
+        error = returned.return_value  # raises what the task raised
+    except Exception as raised:
+        error = raised
+    found = f"{type(error).__name__}: {error}"
+    return {"status": "failed", "error": found, "directory": str(run.directory)}
