@@ -1,11 +1,13 @@
 """SimpleNN against the same net in torch.nn.functional, and what its first weights depend on."""
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import config_of
 from scipy import stats
 from torch.nn import functional as F
 
@@ -263,3 +265,54 @@ def test_norms_start_as_plain_normalisation_after_assembly():
 def test_learned_beta_starts_as_configured_in_each_of_four_layers():
     state = weights("activation=silu", "activation.learned=true", "activation.beta=1.5")
     assert [state[f"activation{i}.beta"].item() for i in (1, 2, 3, 4)] == [1.5] * 4
+
+
+class Noisy(torch.nn.Module):
+    """A norm that draws in its constructor, as a newcomer might write it."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.scale = torch.nn.Parameter(1 + 0.5 * torch.randn(channels, 1, 1))
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Zeroed(torch.nn.Module):
+    """A model with first weights of its own for its last layer."""
+
+    def __init__(self, shape, classes, norm, activation):
+        super().__init__()
+        self.norm = norm(shape[0])
+        self.last = torch.nn.Linear(math.prod(shape), classes)
+
+    def reset_parameters(self):
+        torch.nn.init.zeros_(self.last.weight)
+
+    def forward(self, x):
+        return self.last(self.norm(x).flatten(1))
+
+
+@pytest.fixture
+def own_model(monkeypatch):
+    import cnnlab.model.simplenn
+    import cnnlab.norm.none
+
+    monkeypatch.setattr(cnnlab.model.simplenn, "SimpleNN", Zeroed)
+    monkeypatch.setattr(cnnlab.norm.none, "none", Noisy)
+
+
+def test_weights_drawn_in_a_constructor_depend_on_the_seed_alone(own_model):
+    config = config_of()
+    torch.manual_seed(1)
+    first = assemble(config, (3, 12, 12), 4).norm.scale
+    torch.manual_seed(2)
+    assert torch.equal(assemble(config, (3, 12, 12), 4).norm.scale, first)
+    other = config_of("seed=1")
+    assert not torch.equal(assemble(other, (3, 12, 12), 4).norm.scale, first)
+
+
+def test_a_models_own_first_weights_come_after_its_layers(own_model):
+    model = assemble(config_of(), (3, 12, 12), 4)
+    assert model.last.weight.abs().max() == 0
+    assert model.last.bias.abs().max() > 0
