@@ -236,7 +236,9 @@ def _read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
                 raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
             values = _values(override, key)
             if key in ONE_VALUE and len(values) > 1:
-                raise Refused(f"{argument}: {key} cannot change a result, so it takes one value.")
+                raise Refused(
+                    f"{argument}: all runs of a sweep share {key}, so it takes one value."
+                )
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
                 besides = " or a positive number" if key == "lr" else ""

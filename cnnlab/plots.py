@@ -51,7 +51,7 @@ def counted(summary: pd.DataFrame) -> str:
     """`3 seeds a variant`, or the range where it differs."""
     low, high = summary["n"].min(), summary["n"].max()
     if high == 0:
-        return "no run is done"
+        return "n = 0"
     if high == 1:
         return "n = 1 seed a variant, too few for a verdict"
     return f"n = {low if low == high else f'{low} to {high}'} seeds a variant"
@@ -210,7 +210,8 @@ def heat_map(
 def dots(
     runs: pd.DataFrame, summary: pd.DataFrame, factors: Sequence[str], metric: str, axes: Axes
 ) -> Axes:
-    """A dot for each run, and each variant's mean with its 95% t interval where n > 1.
+    """A dot for each run, each variant's mean with its 95% t interval where n > 1, and a cross
+    for a published number.
 
     Args:
         runs: as in `cnnlab.aggregate.Sweep`
@@ -229,6 +230,12 @@ def dots(
         done[metric].astype(float), done["variant"].map(places), s=18, alpha=0.6, color="C0",
         label="a run", zorder=3,
     )  # fmt: skip
+    if f"published.{metric}" in runs:
+        given = runs.dropna(subset=f"published.{metric}").drop_duplicates("variant")
+        axes.scatter(
+            given[f"published.{metric}"], given["variant"].map(places), marker="x", color="C1",
+            label="published",
+        )  # fmt: skip
     several = summary[summary["n"] > 1]
     if len(several):
         axes.errorbar(

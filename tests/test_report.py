@@ -164,6 +164,14 @@ def test_one_bad_sweep_does_not_keep_the_others_from_their_report(grid, tmp_path
     assert "Traceback" not in done.stderr
 
 
+def test_a_published_number_is_a_cross_beside_the_dots():
+    figure, _ = figures(sweep_on_disk("sweeps=homework"))
+    crosses = next(c for c in figure.axes[0].collections if c.get_label() == "published")
+    numbers = [0.6614, 0.7206, 0.7148, 0.7042, 0.6804, 0.7322]
+    assert crosses.get_offsets()[:, 0].tolist() == numbers
+    assert crosses.get_offsets()[:, 1].tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_one_variant_with_published_numbers_is_reported(tmp_path):
     variant = "{overrides:'norm=bn',published:{best_val_accuracy:0.7}}"
     planned = sweep_on_disk(f"sweep.variants=[{variant}]")
