@@ -1,7 +1,7 @@
 """From what a person types to configs: one job for each cell of the grid.
 
-Hydra reads the grammar and composes the groups; what is here makes `lr=0.02` work although `lr` is
-a group, crosses the grid with a sweep file's variants, and says all that is wrong at once.
+Hydra composes the groups; what is here crosses the grid with a sweep file's variants, and says all
+that is wrong at once.
 """
 
 import copy
@@ -12,9 +12,6 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
@@ -25,10 +22,10 @@ from cnnlab.config import (
     Sweep,
     Variant,
     compose,
-    options,
     validate,
 )
-from cnnlab.faults import Refused, nearest, no_such, unknown_key
+from cnnlab.faults import Refused, unknown_key
+from cnnlab.grammar import is_hydras, parsed, read, top_level
 
 
 @dataclass(frozen=True)
@@ -70,41 +67,8 @@ class Expansion:
     unknown: dict[str, str] = field(default_factory=dict)
 
 
-ONE_VALUE = ("name", "outputs", "device")
-"""Keys that are the same for all runs of a sweep."""
-
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
-
-
-def is_hydras(argument: str) -> bool:
-    """Whether an override is of Hydra's own settings."""
-    return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
-
-
-def normalise(argument: str) -> str:
-    """`lr=0.01,0.02` as `lr.base=0.01,0.02`: `lr` is a config group, which takes names only.
-
-    Raises:
-        Refused: if rates and schedules are mixed
-    """
-    if not argument.startswith("lr="):
-        return argument
-    try:
-        values = _values(_parsed(argument), "lr")
-    except Refused:
-        return argument  # said again, with everything else, by `expand`
-    numeric = [_is_number(value) for value in values]
-    if all(numeric) and values:
-        return f"lr.base={argument[3:]}"
-    if any(numeric):
-        number = values[numeric.index(True)]
-        name = values[numeric.index(False)]
-        raise Refused(
-            f"{argument}: mixes rates and schedules. Sweep the rate with lr={number},..., or the "
-            f"schedule with lr=constant,{name} lr.base={number}."
-        )
-    return argument
 
 
 def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
@@ -123,7 +87,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         for text in hydras
         if text.lstrip("+~").startswith(OURS)
     ]
-    typed = _read(arguments, found.faults)
+    typed = read(arguments, found.faults)
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
         found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
@@ -150,10 +114,10 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
             for fault in error.errors()
         ]
         return found
-    grid = {**_read(params, found.faults), **typed}
+    grid = {**read(params, found.faults), **typed}
     for variant in variants or [Variant(overrides="")]:
         try:
-            own = _read(shlex.split(variant.overrides), found.faults)
+            own = read(shlex.split(variant.overrides), found.faults)
         except ValueError as error:  # of shlex
             found.faults.append(f"sweep.variants: '{variant.overrides}': {error}.")
             continue
@@ -185,7 +149,7 @@ def _add(
         return
     config, faults = copy.deepcopy(config), []
     for key in [key for key in values if key not in GROUPS]:
-        fault = _set(config, key, _parsed(texts[key]).value())
+        fault = _set(config, key, parsed(texts[key]).value())
         if fault is None:
             found.used.add(key)
         else:
@@ -214,80 +178,6 @@ def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str
     """A config and its groups' choices; composed once for all jobs that share them."""
     config, hydra = compose(overrides)
     return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
-
-
-def _read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
-    """The values given for each key; what cannot be used is left out, and said in `faults`."""
-    read = {}
-    for argument in arguments:
-        try:
-            override = _parsed(normalise(argument))
-            key = override.key_or_group
-            known = [*GROUPS, "sweeps"]
-            if override.package is not None:
-                raise Refused(f"{argument}: a package (@) cannot be chosen here.")
-            if override.is_add() or override.is_force_add() or override.is_delete():
-                sign = override.input_line[0]
-                raise Refused(
-                    f"{argument}: configs are closed, '{sign}' cannot change their keys."
-                    f"{nearest(key, [*known, *top_level()])}"
-                )
-            if key in read and key in known:  # as Hydra has it; of other keys the last one counts
-                raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
-            values = _values(override, key)
-            if key in ONE_VALUE and len(values) > 1:
-                raise Refused(
-                    f"{argument}: all runs of a sweep share {key}, so it takes one value."
-                )
-            if key in known:
-                wrong = [value for value in values if value not in options(key)]
-                besides = " or a positive number" if key == "lr" else ""
-                faults += [no_such(key, value, options(key), besides) for value in wrong]
-                values = [value for value in values if value not in wrong]
-            if values:
-                read[key] = values
-        except Refused as refused:
-            faults += refused.faults
-    return read
-
-
-def top_level() -> list[str]:
-    """The keys that a config has at its top."""
-    return list(Config.__dataclass_fields__)
-
-
-@cache
-def _parsed(argument: str) -> Override:
-    try:
-        return OverridesParser.create().parse_override(argument)
-    except HydraException as error:
-        reason = str(error).splitlines()[0]
-        raise Refused(f"{argument}: cannot be read ({reason}). Write key=value.") from error
-
-
-def _values(override: Override, key: str) -> list[str]:
-    """Each value as text that Hydra reads as the same value again."""
-    if not override.is_sweep_override():
-        # As it was typed: Hydra's own way back to text would escape an interpolation.
-        is_group = key in (*GROUPS, "sweeps")
-        return [str(override.value()) if is_group else override.input_line.partition("=")[2]]
-    if not override.is_discrete_sweep():
-        raise Refused(
-            f"{override.input_line}: an interval has no end of values; list them, or use range()."
-        )
-    if isinstance(override.value(), Glob):
-        if key not in GROUPS:
-            raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
-        return override.value().filter(options(key))
-    return list(override.sweep_string_iterator())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> str | None:

@@ -34,7 +34,8 @@ from cnnlab.config import (
     validate,
 )
 from cnnlab.faults import Refused
-from cnnlab.overrides import expand, is_hydras, normalise
+from cnnlab.grammar import is_hydras, normalise
+from cnnlab.overrides import expand
 from cnnlab.record import Record, Result, tell
 from cnnlab.terminal import console
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cnnlab.config import Config, compose, validate
-from cnnlab.overrides import normalise
+from cnnlab.grammar import normalise
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -3,7 +3,8 @@
 import pytest
 
 from cnnlab.faults import Refused
-from cnnlab.overrides import expand, normalise
+from cnnlab.grammar import normalise
+from cnnlab.overrides import expand
 
 
 def values(*arguments: str) -> list[dict[str, str]]:
