@@ -15,13 +15,13 @@ from rich.table import Table
 from cnnlab import aggregate, plots, record, stats
 from cnnlab.faults import Refused, nearest, no_such, unknown_key
 from cnnlab.limits import CLOSED
-from cnnlab.terminal import console
+from cnnlab.terminal import console, labelled
 
 USAGE = """\
 Usage: python -m cnnlab.report [key=value ...]
 
-Makes <outputs>/<sweep>/report/ for each sweep: runs.csv, summary.csv, curves.png, grid.png, and
-published.csv where a sweep has published numbers.
+Makes <outputs>/<sweep>/report/ for each sweep: runs.csv, summary.csv,
+curves.png, grid.png, and published.csv where a sweep has published numbers.
 
 Keys:"""
 
@@ -33,7 +33,7 @@ class Settings:
     name: str | None = None
     """One sweep; without it, all."""
     metric: str = "best_val_accuracy"
-    """What is compared; one of the keys of `cnnlab.plots.LABELS`."""
+    """best_val_accuracy, final_val_accuracy, final_train_accuracy, final_train_loss, test_accuracy."""
     outputs: str = "outputs"
     """Folder of all records."""
 
@@ -202,9 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Reports the sweeps that are asked for; exits with 2 where there are none."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if {"-h", "--help"} & set(arguments):
-        lines = [
-            f"  {key:8} {field.description}" for key, field in Settings.__pydantic_fields__.items()
-        ]
+        keys = Settings.__pydantic_fields__.items()
+        lines = [row for key, f in keys for row in labelled(f"  {key:8}", f.description)]
         print("\n".join([USAGE, *lines]))
         return
     try:

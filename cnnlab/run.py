@@ -37,7 +37,7 @@ from cnnlab.faults import Refused
 from cnnlab.grammar import is_hydras, normalise
 from cnnlab.overrides import expand
 from cnnlab.record import Record, Result, tell
-from cnnlab.terminal import console
+from cnnlab.terminal import console, labelled
 
 log = logging.getLogger("cnnlab.run")  # also where this file is __main__
 
@@ -178,12 +178,12 @@ def help_text() -> str:
     width = max(len(group) for group in (*GROUPS, "sweeps"))
     for group in (*GROUPS, "sweeps"):
         found = ", ".join(options(group)) + (", or a positive number" if group == "lr" else "")
-        lines += _wrapped(f"  {group:{width}}  ", found)
+        lines += labelled(f"  {group:{width}}  ", found)
     lines += ["", "Keys:"]
     keys = described()
     width = max(len(key) for key in keys)
     for key, text in keys.items():
-        lines += _wrapped(f"  {key:{width}}  ", text)
+        lines += labelled(f"  {key:{width}}  ", text)
     lines += [
         "",
         "An option's own keys are in conf/<group>/<option>.yaml, e.g.",
@@ -195,14 +195,6 @@ def help_text() -> str:
         "Hydra's own flags: --hydra-help",
     ]
     return "\n".join(lines)
-
-
-def _wrapped(label: str, text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(
-        text, 79, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
-    )
 
 
 @cache

@@ -1,6 +1,7 @@
 """The one console that everything is printed on, so that lines and progress bars do not collide."""
 
 import logging
+import textwrap
 
 from rich.console import Console
 
@@ -14,3 +15,11 @@ class ConsoleHandler(logging.Handler):
         style = "bold red" if record.levelno >= logging.ERROR else None
         style = "yellow" if record.levelno == logging.WARNING else style
         console.print(record.getMessage(), markup=False, style=style)
+
+
+def labelled(label: str, text: str) -> list[str]:
+    """A label and a text beside it, in lines of 79 characters at most."""
+    indent = " " * len(label)
+    return textwrap.wrap(
+        text, 79, initial_indent=label, subsequent_indent=indent, break_on_hyphens=False
+    )

@@ -209,6 +209,13 @@ def test_the_command_prints_the_table_and_where_it_is(grid, tmp_path):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_the_help_names_every_metric_and_fits_a_terminal(tmp_path):
+    done = command("report", "--help", cwd=tmp_path)
+    for metric in plots.LABELS:
+        assert metric in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 79
+
+
 def test_one_seed_is_no_verdict(tmp_path):
     sweep_on_disk("norm=bn,none")
     assert "One seed a variant: no verdict" in command("report", cwd=tmp_path).stdout
