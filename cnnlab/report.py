@@ -33,7 +33,8 @@ class Settings:
     name: str | None = None
     """One sweep; without it, all."""
     metric: str = "best_val_accuracy"
-    """best_val_accuracy, final_val_accuracy, final_train_accuracy, final_train_loss, test_accuracy."""
+    """What is compared: best_val_accuracy, final_val_accuracy, final_train_accuracy,
+    final_train_loss or test_accuracy."""
     outputs: str = "outputs"
     """Folder of all records."""
 
@@ -203,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     if {"-h", "--help"} & set(arguments):
         keys = Settings.__pydantic_fields__.items()
-        lines = [row for key, f in keys for row in labelled(f"  {key:8}", f.description)]
+        lines = [row for key, f in keys for row in labelled(f"  {key:9}", f.description)]
         print("\n".join([USAGE, *lines]))
         return
     try:
