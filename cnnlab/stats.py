@@ -46,7 +46,7 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame
         low, high = t_interval(values)
         rows.append(
             {
-                **group[factors].to_dict("records")[0],
+                **{name: group[name].iloc[0] for name in factors},
                 "n": len(values),
                 "failed": int(group["status"].isin(["failed", "unreadable"]).sum()),
                 "diverged": int((group["status"] == "diverged").sum()),
@@ -81,7 +81,7 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
             rows.append(
                 {
                     "variant": variant,
-                    **group[factors].to_dict("records")[0],
+                    **{name: group[name].iloc[0] for name in factors},
                     "metric": metric,
                     "published": given.iloc[0],
                     "measured": values.mean(),
