@@ -16,6 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnnlab.stats import LOSSES
+
 matplotlib.use("Agg")  # a report needs no display
 sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.95)
 
@@ -48,7 +50,7 @@ def described(row: Mapping[str, Any], factors: Sequence[str]) -> str:
 
 
 def counted(summary: pd.DataFrame) -> str:
-    """`3 seeds a variant`, or the range where it differs."""
+    """How many seeds a variant has: `n = 3 seeds a variant`, or the range where it differs."""
     low, high = summary["n"].min(), summary["n"].max()
     if high == 0:
         return "n = 0"
@@ -263,7 +265,7 @@ def grid_figure(
     if len(factors) not in (2, 3) or not is_grid(summary, factors) or max(levels) > PANELS:
         if len(summary) > ROWS:
             note = f"{note}; the best {ROWS} of {len(summary)} variants"
-            order = summary["mean"].sort_values(ascending=metric == "final_train_loss")
+            order = summary["mean"].sort_values(ascending=metric in LOSSES)
             summary = summary.loc[order.index[:ROWS]]
             runs = runs[runs["variant"].isin(summary.index)]
         size = (7, 1.6 + 0.35 * len(summary))

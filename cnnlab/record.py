@@ -150,7 +150,11 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """JSON for people and programs: indented, and null where a number is not finite."""
+    """Indented JSON.
+
+    Raises:
+        ValueError: if a number is not finite, for which JSON has no word
+    """
     write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

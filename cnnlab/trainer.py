@@ -52,7 +52,6 @@ class Trainer:
         self.state: dict[str, dict[str, torch.Tensor]] = {
             name: {} for name in self.stack.parameters
         }
-
         self.best_weights: list[dict[str, torch.Tensor]] = [{} for _ in configs]
 
     def _numbers(self, configs: Sequence[Config]) -> dict[str, Any]:
