@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cnnlab import plan, record
-from cnnlab.config import GROUPS
+from cnnlab.compose import GROUPS
 
 MEASURED = (
     "best_val_accuracy", "best_epoch", "final_val_accuracy", "final_train_accuracy",

@@ -1,17 +1,14 @@
 """The configs: what may be set, of which type, in which unit, within which limits.
 
-`compose` lets Hydra put a config together from conf/ and sweeps/; `validate` refuses what is not
-allowed, all faults at once. A part's own keys are checked by its function, see `cnnlab.parts`.
+`Config` is of one run, `Command` of the sweep as a whole. `validate` and `command_of` refuse what is
+not allowed, all faults at once. A part's own keys are checked by its function (`cnnlab.parts`).
 """
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     Field,
@@ -21,18 +18,11 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from cnnlab.compose import GROUPS, options
 from cnnlab.faults import Refused, nearest, unknown_key
 from cnnlab.limits import CLOSED, Count, Seed
 from cnnlab.parts import keys_of
 from cnnlab.record import writable
-
-ROOT = Path(__file__).resolve().parent.parent
-CONF = ROOT / "conf"
-SWEEPS = ROOT / "sweeps"
-
-GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
-"""The config groups whose options are parts, in the order of a config."""
-
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -73,7 +63,7 @@ def _writable_folder(folder: str) -> str:
 
 @dataclass(kw_only=True, config=CLOSED)
 class Variant:
-    """One variant of a sweep that is no full grid."""
+    """One variant of a sweep that is no full grid, or a grid of its own."""
 
     overrides: str
     """What is set, as on the command line: `norm=bn lr=0.02`."""
@@ -85,10 +75,36 @@ class Variant:
 
 @dataclass(kw_only=True, config=CLOSED)
 class Sweep:
-    """How a sweep's variants are listed, beyond the grid of `hydra.sweeper.params`."""
+    """Which variants a sweep has."""
 
-    variants: list[Variant] = Field(default_factory=list)
+    design: Literal["grid", "zip", "ofat"]
+    """grid: all combinations; zip: factors in step; ofat: one factor at a time."""
+    baseline: str | None
+    """What the others are compared with: "norm=none lr=0.01"."""
+    exclude: list[str]
+    """Combinations to leave out: ["norm=none lr=0.1"]."""
+    limit: Count
+    """The most runs that a sweep may have."""
+    variants: list[Variant]
     """Explicit variants; each is crossed with the grid, if there is one."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Command:
+    """What is said of a sweep as a whole; no run's result depends on it."""
+
+    seeds: Count | list[Seed] | None
+    """How many (5: 0 to 4) or which ([3,4]); null: seed."""
+    plan: Annotated[bool, Strict()]
+    """Show the grid, its state, time and disk; train nothing."""
+    retry: Literal["failed"] | None
+    """failed: train failed runs again."""
+    on_error: Literal["continue", "stop"]
+    """After a failed run: continue or stop."""
+    force: Annotated[bool, Strict()]
+    """Train again what is finished; old records are kept aside."""
+    sweep: Sweep
+    """The sweep's design."""
 
 
 @dataclass(kw_only=True, config=CLOSED)
@@ -111,8 +127,6 @@ class Config:
     """Test accuracy, once, at the end, of the best weights."""
     outputs: Annotated[str, AfterValidator(_writable_folder)]
     """Folder of all records."""
-    sweep: Sweep
-    """The sweep's design."""
     data: dict[str, Any]
     """The images."""
     model: dict[str, Any]
@@ -129,101 +143,58 @@ class Config:
     """How a gradient becomes a step."""
 
 
+COMMAND = tuple(field.name for field in fields(Command))
+"""The keys that are the command's."""
+
+
 def described() -> dict[str, str]:
-    """Each top-level key that is no group, with its description."""
-    keys = Config.__pydantic_fields__
-    return {key: keys[key].description for key in keys if key not in (*GROUPS, "sweep")}
+    """Each key that can be set and is no part's, with its description."""
+    told = {}
+    for prefix, kind in (("", Config), ("", Command), ("sweep.", Sweep)):
+        keys = kind.__pydantic_fields__
+        told.update({prefix + key: keys[key].description for key in keys})
+    return {key: text for key, text in told.items() if key not in (*GROUPS, "sweep")}
 
 
-# --- putting together
+_CONFIG, _COMMAND = TypeAdapter(Config), TypeAdapter(Command)
 
 
-def options(group: str) -> list[str]:
-    """The names of a group's options: its yaml files."""
-    folder = SWEEPS if group == "sweeps" else CONF / group
-    return sorted(path.stem for path in folder.glob("*.yaml"))
-
-
-def hydra_options(**of_14: Any) -> dict[str, Any]:
-    """What Hydra's entry points are told besides the config, by its version.
-
-    Hydra 1.3 asks which version's defaults one wants; 1.4 warns of that, and has `of_14` instead.
-    """
-    import hydra
-
-    major, minor = hydra.__version__.split(".")[:2]
-    return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else of_14
-
-
-@cache
-def register_sweeps() -> None:
-    """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
-
-    A group's option may stand at the top of a sweep file as on the command line: `norm: bn`.
+def command_of(config: Mapping[str, Any]) -> Command:
+    """What a composed config says of the sweep as a whole.
 
     Raises:
-        Refused: if a file there is no YAML mapping
+        Refused: as `validate`
     """
-    from hydra.core.config_store import ConfigStore
-
-    for option in options("sweeps"):
-        path = SWEEPS / f"{option}.yaml"
-        try:
-            node = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise Refused(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(node, dict):
-            raise Refused(f"{path}: must hold keys and values, as the other sweeps do.")
-        for group in GROUPS:
-            chosen = node.get(group)
-            if isinstance(chosen, str):
-                node.setdefault("defaults", []).append({f"override /{group}": node.pop(group)})
-            elif group == "lr" and isinstance(chosen, int | float):
-                node["lr"] = {"base": chosen}
-        ConfigStore.instance().store(
-            group="sweeps", name=option, node=node, package="_global_", provider="cnnlab"
-        )
+    try:
+        return _COMMAND.validate_python({key: config.get(key) for key in COMMAND})
+    except ValidationError as error:
+        # Of `int | list | None` pydantic tells a fault for each; the first that fits is enough.
+        told = {}
+        for fault in error.errors():
+            told.setdefault(fault["loc"][0] if fault["loc"][0] == "seeds" else fault["loc"], fault)
+        raise Refused(_command_sentence(fault) for fault in told.values()) from error
 
 
-def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config that Hydra composes, and Hydra's own node, as plain dicts.
-
-    Args:
-        overrides: as Hydra reads them, without sweeps
-
-    Raises:
-        Refused: whatever Hydra objects to
-    """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf, open_dict
-    from omegaconf.errors import OmegaConfBaseException
-
-    register_sweeps()
-    running = GlobalHydra.instance().is_initialized()
-    with nullcontext() if running else initialize_config_dir(str(CONF), **hydra_options()):
-        try:
-            config = hydra_compose("config", list(overrides), return_hydra_config=True)
-            hydra = OmegaConf.to_container(config.hydra, resolve=False)
-            with open_dict(config):
-                del config.hydra
-            return OmegaConf.to_container(config, resolve=True), hydra
-        except (HydraException, OmegaConfBaseException) as error:
-            raise Refused(" ".join(str(error).split())) from error
-
-
-# --- checking
+def _command_sentence(fault: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, fault["loc"]))
+    if where.startswith("sweep.variants"):
+        reason = "a list; each variant has overrides, and may have published, a number a metric"
+        return f"{where}: {fault['msg']}. sweep.variants is {reason}."
+    if where.startswith("seeds"):
+        return f"seeds={fault['input']}: give a number from 1, or a list such as [3,4,11]."
+    if where.startswith("sweep.exclude"):
+        return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
+    return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Sweep)])
 
 
 def validate(config: Mapping[str, Any]) -> Config:
-    """A composed config as `Config`, numbers in their types.
+    """A composed config as `Config`, numbers in their types; the command's keys are left out.
 
     Raises:
         Refused: with every key that is unknown, missing, of a wrong type or outside its limits
     """
-    faults, checked = [], dict(config)
+    faults = []
+    checked = {key: value for key, value in config.items() if key not in COMMAND}
     for group in GROUPS:
         parts = config.get(group)
         if not isinstance(parts, Mapping):
@@ -236,10 +207,10 @@ def validate(config: Mapping[str, Any]) -> Config:
         else:
             checked[group] = _checked_part(group, parts, faults)
     try:
-        valid = TypeAdapter(Config).validate_python(checked)
+        valid = _CONFIG.validate_python(checked)
     except ValidationError as error:
         told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
-        faults += [_sentence("", e, [f.name for f in fields(Config)]) for e in told]
+        faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
     if faults:
         raise Refused(faults)
     return valid

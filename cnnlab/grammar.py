@@ -3,18 +3,24 @@
 Hydra reads the grammar; what is here makes `lr=0.02` work although `lr` is a group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import islice
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from cnnlab.config import GROUPS, Config, options
+from cnnlab.compose import GROUPS, options
+from cnnlab.config import COMMAND, Config
 from cnnlab.faults import Refused, nearest, no_such
 
-ONE_VALUE = ("name", "outputs", "device")
-"""Keys that are the same for all runs of a sweep."""
+ONE_VALUE = ("name", "outputs", *(key for key in COMMAND if key != "sweep"))
+"""Keys that are the same for all runs of a sweep, besides those of its design."""
+
+MOST_VALUES = 1_000_001
+"""As many are read of one key; more than any sweep may have runs."""
 
 
 def is_hydras(argument: str) -> bool:
@@ -23,11 +29,16 @@ def is_hydras(argument: str) -> bool:
 
 
 def normalise(argument: str) -> str:
-    """`lr=0.01,0.02` as `lr.base=0.01,0.02`: `lr` is a config group, which takes names only.
+    """What a person types, as Hydra reads it.
+
+    `lr=0.01,0.02` becomes `lr.base=0.01,0.02`: `lr` is a config group, which takes names only. The
+    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back.
 
     Raises:
         Refused: if rates and schedules are mixed
     """
+    if argument.startswith(("sweep.baseline=", "sweep.exclude=")):
+        return _requoted(argument)
     if not argument.startswith("lr="):
         return argument
     try:
@@ -45,6 +56,21 @@ def normalise(argument: str) -> str:
             f"schedule with lr=constant,{name} lr.base={number}."
         )
     return argument
+
+
+def _requoted(argument: str) -> str:
+    key, _, text = argument.partition("=")
+    if not text or text == "null" or "'" in text or '"' in text:
+        return argument
+    if not text.startswith("["):
+        return f"{key}='{text}'"
+    items: list[str] = []
+    for part in text.removeprefix("[").removesuffix("]").split(","):
+        if "=" in part or not items:
+            items.append(part.strip())
+        else:  # a comma between the values of one key
+            items[-1] += f",{part}"
+    return f"{key}=[{','.join(repr(item) for item in items if item)}]"
 
 
 def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
@@ -66,10 +92,8 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
             if key in found and key in known:  # as Hydra has it; of other keys the last one counts
                 raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
             values = _values(override, key)
-            if key in ONE_VALUE and len(values) > 1:
-                raise Refused(
-                    f"{argument}: all runs of a sweep share {key}, so it takes one value."
-                )
+            if len(values) > 1:
+                _refuse_several(argument, key)
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
                 besides = " or a positive number" if key == "lr" else ""
@@ -84,7 +108,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
 
 def top_level() -> list[str]:
     """The keys that a config has at its top."""
-    return list(Config.__dataclass_fields__)
+    return [*Config.__dataclass_fields__, *COMMAND]
 
 
 @cache
@@ -115,7 +139,41 @@ def _values(override: Override, key: str) -> list[str]:
         if key not in GROUPS:
             raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
         return override.value().filter(options(key))
-    return list(override.sweep_string_iterator())
+    return list(islice(override.sweep_string_iterator(), MOST_VALUES))
+
+
+def _refuse_several(argument: str, key: str) -> None:
+    """Whether a key can be a factor at all."""
+    if key == "device":
+        raise Refused(
+            f"{argument}: the device is no factor: a run's result should not depend on it. Give one; "
+            "hydra.launcher.devices=[0,1] shares a sweep between GPUs."
+        )
+    if key in ONE_VALUE or key == "sweep" or key.startswith("sweep."):
+        listed = " A list has brackets: seeds=[3,4,11]." if key == "seeds" else ""
+        raise Refused(
+            f"{argument}: all runs of a sweep share {key}, so it takes one value.{listed}"
+        )
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts are the same value: 0.01 and 1e-2."""
+    return one == other or value_of(one) == value_of(other)
+
+
+@cache
+def value_of(text: str) -> Any:
+    """A text as the value that Hydra reads."""
+    try:
+        value = parsed(f"x={text}").value()
+    except Refused:
+        return text
+    return value if isinstance(value, int | float | str) else text
+
+
+def held(values: Mapping[str, Sequence[str]], key: str, text: str) -> str | None:
+    """The one of a key's values that is the same as `text`."""
+    return next((value for value in values.get(key, ()) if same(value, text)), None)
 
 
 def _is_number(text: str) -> bool:

@@ -1,7 +1,7 @@
-"""From what a person types to configs: one job for each cell of the grid.
+"""From what a person types to configs: one job for each variant and seed.
 
-Hydra composes the groups; what is here crosses the grid with a sweep file's variants, and says all
-that is wrong at once.
+Hydra composes the groups, once for each choice of them; what is here sets the values, lays out the
+design, and says all that is wrong at once.
 """
 
 import copy
@@ -9,35 +9,28 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import TypeAdapter, ValidationError
 
-from cnnlab.config import (
-    GROUPS,
-    Config,
-    Sweep,
-    Variant,
-    compose,
-    validate,
-)
+from cnnlab import design
+from cnnlab.compose import GROUPS, compose
+from cnnlab.config import COMMAND, Command, Config, Sweep, Variant, command_of, shown, validate
 from cnnlab.faults import Refused, unknown_key
-from cnnlab.grammar import is_hydras, parsed, read, top_level
+from cnnlab.grammar import is_hydras, parsed, read, same, top_level
 
 
 @dataclass(frozen=True)
 class Job:
-    """One cell of the grid with one seed.
+    """One variant with one seed.
 
     Attributes:
         config: checked
         choices: the option chosen in each group
         overrides: what sets it apart from conf/config.yaml, as Hydra reads it
         values: the value typed for each key that the job's options have, e.g.
-            `{"norm": "bn", "lr.base": "0.01"}`
+            `{"norm": "bn", "lr.base": "0.01"}`; the seed is no key of it
         published: what somebody else measured, by metric
     """
 
@@ -53,18 +46,21 @@ class Expansion:
     """All jobs of a command, and all its faults.
 
     Attributes:
-        jobs: in the order of the grid, the last key fastest; only those without a fault
+        jobs: each seed's variants together, in the order of the design, so that an interrupted
+            sweep has compared every variant; only those without a fault
+        command: what is said of the sweep as a whole; None where that has a fault
+        named: what a sweep file's name is to be followed by: the settings typed besides it
+        baseline: the typed values of the baseline, by key
         data: each data part that is right by itself, also of jobs with a fault elsewhere
         faults: what makes the command unusable
-        used: the keys that at least one job's options have
-        unknown: for each key that some job's options lack, what to say if all lack it
     """
 
     jobs: list[Job] = field(default_factory=list)
+    command: Command | None = None
+    named: list[str] = field(default_factory=list)
+    baseline: dict[str, str] = field(default_factory=dict)
     data: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
-    unknown: dict[str, str] = field(default_factory=dict)
 
 
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
@@ -81,103 +77,282 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         hydras: overrides of Hydra's own settings
         arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
     """
-    found = Expansion()
-    found.faults += [
-        f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
-        for text in hydras
-        if text.lstrip("+~").startswith(OURS)
-    ]
+    found = Expansion(faults=_faults_of_hydras(hydras))
     typed = read(arguments, found.faults)
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
         found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
-    design = typed.pop("sweep.variants", [])
-    fixed = (
-        *hydras,
-        *(f"sweeps={name}" for name in chosen[:1]),
-        *(f"sweep.variants={text}" for text in design),
-    )
+    known = [f"sweep.{name}" for name in Sweep.__dataclass_fields__]
+    for key in [key for key in typed if key.startswith("sweep.") and key not in known]:
+        found.faults.append(unknown_key(key, known))
+        del typed[key]
+    said = [f"{key}={each[0]}" for key, each in typed.items() if _is_commands(key)]
+    typed = {key: each for key, each in typed.items() if not _is_commands(key)}
+    fixed = (*hydras, *(f"sweeps={name}" for name in chosen[:1]))
     try:
-        base, hydra = compose(fixed)
-        variants = TypeAdapter(Sweep).validate_python(base["sweep"]).variants
-        params = [
-            f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
-            for key, value in (hydra["sweeper"].get("params") or {}).items()
-        ]
+        base, hydra = compose((*fixed, *said))
+        found.command = command_of(base)
     except Refused as refused:
         found.faults += refused.faults
         return found
-    except ValidationError as error:
-        found.faults += [
-            f"sweep.{'.'.join(map(str, fault['loc']))}: {fault['msg']}. "
-            "sweep.variants is a list; a variant has overrides, and published, a number a metric."
-            for fault in error.errors()
-        ]
-        return found
-    grid = {**read(params, found.faults), **typed}
-    for variant in variants or [Variant(overrides="")]:
-        try:
-            own = read(shlex.split(variant.overrides), found.faults)
-        except ValueError as error:  # of shlex
-            found.faults.append(f"sweep.variants: '{variant.overrides}': {error}.")
-            continue
-        if several := [key for key, values in own.items() if len(values) > 1]:
-            found.faults.append(
-                f"sweep.variants: '{variant.overrides}' gives several values for "
-                f"{', '.join(several)}; write one variant for each."
-            )
-        lists = {**own, **grid}
-        changed = any(lists[key] != own[key] for key in own)
-        published = {} if changed else variant.published  # those are numbers of something else
-        for cell in product(*lists.values()):
-            _add(dict(zip(lists, cell, strict=True)), fixed, published, found)
-    found.faults += [fault for key, fault in found.unknown.items() if key not in found.used]
+    params = [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in (hydra["sweeper"].get("params") or {}).items()
+    ]
+    listed = read(params, found.faults)
+    typed_seeds, typed_said = typed.pop("seed", None), any(t.startswith("seeds=") for t in said)
+    listed_seeds = listed.pop("seed", None)
+    seeds = _seeds(found, base["seed"], typed_seeds, typed_said, listed_seeds)
+    found.named = [
+        shown(key) + "-" + each[0]
+        for key, each in typed.items()
+        if chosen and key not in listed and len(each) == 1 and key not in ("name", "outputs", "device")
+        and not key.endswith((".path", ".root"))
+    ]  # fmt: skip
+    _Grid(found, fixed, {**listed, **typed}, seeds).fill()
     found.faults = list(dict.fromkeys(found.faults))
     return found
 
 
-def _add(
-    values: dict[str, str], fixed: tuple[str, ...], published: Mapping[str, float], found: Expansion
-) -> None:
-    """Adds the job of one cell, or its faults."""
-    texts = {key: f"{key}={value}" for key, value in values.items()}
-    groups = tuple(texts[key] for key in values if key in GROUPS)
-    try:
-        config, choices = _composed(fixed + groups)
-    except Refused as refused:
-        found.faults += refused.faults
-        return
-    config, faults = copy.deepcopy(config), []
-    for key in [key for key in values if key not in GROUPS]:
-        fault = _set(config, key, parsed(texts[key]).value())
-        if fault is None:
-            found.used.add(key)
-        else:
-            found.unknown.setdefault(key, fault)
-            del texts[key]
-    try:
-        if any("${" in text for text in texts.values()):
-            config = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
-        checked = validate(config)
-    except Refused as refused:
-        faults += refused.faults
-    except OmegaConfBaseException as error:
-        faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
-    if not any(fault.startswith("data") for fault in faults) and config["data"] not in found.data:
-        found.data.append(config["data"])
-    if faults:
-        found.faults += faults
-        return
-    overrides = tuple(text for text in fixed if not is_hydras(text)) + tuple(texts.values())
-    typed = {key: values[key] for key in texts}
-    found.jobs.append(Job(checked, choices, overrides, typed, published))
+def _is_commands(key: str) -> bool:
+    return key in COMMAND or key.startswith("sweep.")
+
+
+def _faults_of_hydras(hydras: Sequence[str]) -> list[str]:
+    faults = []
+    for text in hydras:
+        if text.lstrip("+~").startswith(OURS):
+            faults.append(
+                f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
+            )
+            continue
+        try:
+            if parsed(text).is_sweep_override():
+                faults.append(
+                    f"{text}: a sweep varies what its runs train with; Hydra's own settings are the "
+                    "same for all. Give one value."
+                )
+        except Refused as refused:
+            faults += refused.faults
+    return faults
+
+
+def _seeds(
+    found: Expansion,
+    base: Any,
+    typed: list[str] | None,
+    typed_said: bool,
+    listed: list[str] | None,
+) -> list[Any]:
+    """The seeds that each variant is trained with; what is typed counts above a sweep file."""
+    given = found.command.seeds
+    if typed is not None and typed_said:
+        found.faults.append(
+            f"seed={','.join(typed)} and seeds={given}: they say the same thing; give one of them."
+        )
+    texts = typed if typed is not None else listed
+    if given is not None and (typed is None or typed_said):
+        seeds = list(range(given)) if isinstance(given, int) else list(given)
+    elif texts is not None:
+        seeds = [parsed(f"seed={text}").value() for text in texts]
+    else:
+        seeds = [base]
+    told = "seeds" if given is not None and typed is None else "seed"
+    if not seeds:
+        found.faults.append(f"{told}=[]: give at least one seed.")
+    twice = [seed for index, seed in enumerate(seeds) if seed in seeds[:index]]
+    if twice:
+        found.faults.append(
+            f"{told}={','.join(map(str, seeds))}: {twice[0]} is given twice; a seed's run is the "
+            "same each time."
+        )
+    return list(dict.fromkeys(map(_hashable, seeds)))
+
+
+def _hashable(seed: Any) -> Any:
+    return seed if isinstance(seed, int | float | str) or seed is None else str(seed)
+
+
+class _Grid:
+    """Fills an expansion with the jobs of its design.
+
+    Args:
+        found: to be filled
+        fixed: the overrides that all jobs share, as Hydra reads them
+        values: those given for each key, without the seed
+        seeds: of each variant
+    """
+
+    def __init__(
+        self,
+        found: Expansion,
+        fixed: tuple[str, ...],
+        values: Mapping[str, list[str]],
+        seeds: Sequence[Any],
+    ):
+        self.found, self.fixed, self.values, self.seeds = found, fixed, values, seeds
+        sweep = found.command.sweep
+        self.design, self.limit = sweep.design, sweep.limit
+        self.excluded = {text: self._settings("sweep.exclude", text) for text in sweep.exclude}
+        self.excludes = dict.fromkeys(self.excluded, 0)
+        baseline = self._settings("sweep.baseline", sweep.baseline or "")
+        found.baseline = {key: each[0] for key, each in baseline.items()}
+        if several := [key for key, each in baseline.items() if len(each) > 1]:
+            found.faults.append(f"sweep.baseline: {several[0]} has several values; give one.")
+        self.has_baseline = not baseline
+        self.used: set[str] = set()
+        self.unknown: dict[str, str] = {}
+        self.variants = 0
+
+    def fill(self) -> None:
+        """Adds the jobs, and whatever is wrong with them."""
+        found = self.found
+        own = []
+        for variant in found.command.sweep.variants or [Variant(overrides="")]:
+            values = self._settings("sweep.variants", variant.overrides)
+            if "seed" in values:
+                found.faults.append(
+                    f"sweep.variants: '{variant.overrides}': seeds belong to the whole sweep: seeds=5."
+                )
+            own.append((variant, values))
+        lists = [({**values, **self.values}, values, variant) for variant, values in own]
+        count = len(self.seeds) * sum(design.count(each, self.design) for each, _, _ in lists)
+        if count > self.limit:
+            found.faults.append(
+                f"The sweep has {count:,} runs; the limit is {self.limit:,}. Name fewer values, use "
+                f"sweep.design=ofat, or allow as many with sweep.limit={count}."
+            )
+            return
+        rows: list[list[Job]] = []
+        for values, own_values, variant in lists:
+            changed = any(values[key] != own_values[key] for key in own_values)
+            published = {} if changed else variant.published  # those are numbers of something else
+            if published and any(len(each) > 1 for each in own_values.values()):
+                found.faults.append(
+                    f"sweep.variants: '{variant.overrides}' is several variants, with one set of "
+                    "published numbers; write one for each."
+                )
+            try:
+                for cell in design.cells(values, self.design, found.baseline):
+                    rows.append(self._jobs(cell, published))
+            except Refused as refused:
+                found.faults += refused.faults
+        found.jobs += [row[index] for index in range(len(self.seeds)) for row in rows if row]
+        found.faults += [fault for key, fault in self.unknown.items() if key not in self.used]
+        self._check_conditions()
+
+    def _check_conditions(self) -> None:
+        """Whether the exclusions and the baseline meet the grid."""
+        found = self.found
+        if found.faults:
+            return
+        if self.excluded and not found.jobs:
+            told = ", ".join(f'"{text}"' for text in self.excluded)
+            found.faults.append(f"sweep.exclude=[{told}]: excludes every variant; nothing is left.")
+            return
+        for text, times in self.excludes.items():
+            if not times:
+                found.faults.append(
+                    f'sweep.exclude=["{text}"]: excludes nothing: no variant has these values. The '
+                    f"sweep's factors: {self._factors()}."
+                )
+        if not self.has_baseline:
+            found.faults.append(
+                f'sweep.baseline="{found.command.sweep.baseline}": no variant of the sweep has these '
+                f"values. Its factors: {self._factors()}."
+            )
+
+    def _factors(self) -> str:
+        several = {key: each for key, each in self.values.items() if len(each) > 1}
+        return "; ".join(f"{shown(k)}={','.join(each[:8])}" for k, each in several.items()) or "none"
+
+    def _settings(self, where: str, text: str) -> dict[str, list[str]]:
+        """The keys and values of a text like `norm=bn lr=0.02`."""
+        try:
+            faults: list[str] = []
+            values = read(shlex.split(text), faults)
+        except ValueError as error:  # of shlex
+            faults, values = [f"'{text}': {error}."], {}
+        self.found.faults += [f"{where}: {fault}" for fault in faults]
+        return values
+
+    def _jobs(self, values: dict[str, str], published: Mapping[str, float]) -> list[Job]:
+        """The jobs of one cell, one a seed; none if it is excluded or has a fault."""
+        found = self.found
+        texts = {key: f"{key}={value}" for key, value in values.items()}
+        groups = tuple(texts[key] for key in values if key in GROUPS)
+        try:
+            composed, choices = _composed(self.fixed + groups)
+        except Refused as refused:
+            found.faults += refused.faults
+            return []
+        config, faults = copy.deepcopy(composed), []
+        for key in [key for key in values if key not in GROUPS]:
+            fault = _set(config, key, parsed(texts[key]).value())
+            if fault is None:
+                self.used.add(key)
+            else:
+                self.unknown.setdefault(key, fault)
+                del texts[key]
+        hit = [text for text, when in self.excluded.items() if _has(config, choices, when)]
+        for text in hit:
+            self.excludes[text] += 1
+        if hit:
+            return []
+        self.has_baseline = self.has_baseline or _has(
+            config, choices, {key: [text] for key, text in found.baseline.items()}
+        )
+        checked = []
+        refers = "${" in repr(config)
+        for seed in self.seeds:
+            if checked and not refers and isinstance(seed, int) and 0 <= seed < 2**32:
+                checked.append(copy.copy(checked[0]))  # as valid as the first
+                checked[-1].seed = seed
+                continue
+            config["seed"] = seed
+            try:
+                resolved = config
+                if refers:
+                    resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+                checked.append(validate(resolved))
+            except Refused as refused:
+                faults += refused.faults
+            except OmegaConfBaseException as error:
+                faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
+        part = checked[0].data if checked else config["data"]
+        if not any(fault.startswith("data") for fault in faults) and part not in found.data:
+            found.data.append(part)
+        if faults:
+            found.faults += faults
+            return []
+        shared = tuple(text for text in self.fixed if not is_hydras(text)) + tuple(texts.values())
+        typed = {key: values[key] for key in texts}
+        return [
+            Job(each, choices, (*shared, f"seed={each.seed}"), typed, published)
+            for each in checked
+        ]
 
 
 @cache
 def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     """A config and its groups' choices; composed once for all jobs that share them."""
     config, hydra = compose(overrides)
+    config = {key: value for key, value in config.items() if key not in COMMAND}
     return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
+
+
+def _has(
+    config: Mapping[str, Any], choices: Mapping[str, str], when: Mapping[str, Sequence[str]]
+) -> bool:
+    """Whether a config has one of the values given for each key."""
+    for key, texts in when.items():
+        node: Any = choices if key in GROUPS else config
+        for name in [key] if key in GROUPS else key.split("."):
+            node = node.get(name) if isinstance(node, Mapping) else None
+        told = str(node).lower() if isinstance(node, bool) or node is None else str(node)
+        if not any(same(told, text) for text in texts):
+            return False
+    return True
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> str | None:

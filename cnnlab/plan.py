@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import record
-from cnnlab.config import GROUPS, Config, shown
+from cnnlab.compose import GROUPS
+from cnnlab.config import Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
 from cnnlab.overrides import Job, expand

@@ -23,16 +23,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import __version__, plan
-from cnnlab.config import (
-    CONF,
-    GROUPS,
-    ROOT,
-    described,
-    hydra_options,
-    options,
-    register_sweeps,
-    validate,
-)
+from cnnlab.compose import CONF, GROUPS, ROOT, hydra_options, options, register_sweeps
+from cnnlab.config import described, validate
 from cnnlab.faults import Refused
 from cnnlab.grammar import is_hydras, normalise
 from cnnlab.overrides import expand

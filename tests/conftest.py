@@ -9,8 +9,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before PyTorch looks, here and in eve
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from cnnlab.config import Config, compose, validate
+from cnnlab.compose import compose
+from cnnlab.config import Config, validate
 from cnnlab.grammar import normalise
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +34,8 @@ def _away_from_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 def config_of(*overrides: str) -> Config:
     """The checked config that Hydra composes."""
-    return validate(compose(tuple(normalise(text) for text in overrides))[0])
+    config, _ = compose(tuple(normalise(text) for text in overrides))
+    return validate(OmegaConf.to_container(OmegaConf.create(config), resolve=True))
 
 
 def python_path(*more: Path) -> str:

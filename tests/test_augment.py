@@ -17,7 +17,8 @@ from cnnlab.augment.cutout import cutout
 from cnnlab.augment.flip import flip
 from cnnlab.augment.rot180 import rot180
 from cnnlab.augment.vflip import vflip
-from cnnlab.config import compose, validate
+from cnnlab.compose import compose
+from cnnlab.config import validate
 from cnnlab.parts import configured
 
 OPERATIONS = {"crop": crop, "cutout": cutout, "flip": flip, "rot180": rot180, "vflip": vflip}

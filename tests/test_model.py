@@ -11,7 +11,8 @@ from conftest import config_of
 from scipy import stats
 from torch.nn import functional as F
 
-from cnnlab.config import CONF, compose, options, validate
+from cnnlab.compose import CONF, compose, options
+from cnnlab.config import validate
 from cnnlab.draws import generator
 from cnnlab.model.assemble import assemble
 from cnnlab.model.simplenn import SimpleNN

@@ -9,7 +9,7 @@ from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
 from cnnlab import plan
-from cnnlab.config import options
+from cnnlab.compose import options
 from cnnlab.model.assemble import assemble
 from cnnlab.record import Record
 from cnnlab.stack import Stack
