@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab import plan, record
+from cnnlab import planfile, record
 from cnnlab.compose import GROUPS
 
 MEASURED = (
@@ -55,7 +55,7 @@ def folders(outputs: Path) -> list[Path]:
 
 def read(folder: Path) -> Sweep:
     """Reads one sweep: what was planned, and what was found, finished or not."""
-    planned = plan.read(folder / "plan.json") or {"factors": [], "runs": []}
+    planned = planfile.read(folder / "plan.json") or {"factors": [], "runs": []}
     rows = {run["run_id"]: {**run, **_found(folder / run["directory"])} for run in planned["runs"]}
     known = {run["directory"] for run in planned["runs"]}
     for path in sorted(folder.glob("*/result.json")):
@@ -65,7 +65,7 @@ def read(folder: Path) -> Sweep:
         result = found["result"]
         rows[result["run_id"] if result else path.parent.name] = {
             "directory": path.parent.name,
-            "settings": plan.settings(
+            "settings": planfile.settings(
                 result["config"], result["choices"], result["data_fingerprint"]
             )
             if result

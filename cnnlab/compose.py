@@ -16,6 +16,7 @@ SWEEPS = ROOT / "sweeps"
 GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
 """The config groups whose options are parts, in the order of a config."""
 
+
 def options(group: str) -> list[str]:
     """The names of a group's options: its yaml files; `folder/option` where it has folders."""
     folder = SWEEPS if group == "sweeps" else CONF / group

@@ -1,11 +1,19 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_LEFTOVER = re.compile(r"\..+\.part-\w{8}")
+"""The names of files that were being written when their process was killed."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk says that takes no more."""
 
 
 @contextmanager
@@ -15,7 +23,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     Its folder is made if it is missing. It is flushed to the disk before it appears.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.part-")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -26,6 +34,21 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def settle(folder: Path) -> None:
+    """Flushes a folder's list of names to the disk: what was moved into it stays after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """The half-written files of killed processes in a folder."""
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if _LEFTOVER.fullmatch(entry.name)]
 
 
 def _umask() -> int:

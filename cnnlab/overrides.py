@@ -49,7 +49,7 @@ class Expansion:
         jobs: each seed's variants together, in the order of the design, so that an interrupted
             sweep has compared every variant; only those without a fault
         command: what is said of the sweep as a whole; None where that has a fault
-        named: what a sweep file's name is to be followed by: the settings typed besides it
+        factors: the keys that a sweep file varies
         baseline: the typed values of the baseline, by key
         data: each data part that is right by itself, also of jobs with a fault elsewhere
         faults: what makes the command unusable
@@ -57,7 +57,7 @@ class Expansion:
 
     jobs: list[Job] = field(default_factory=list)
     command: Command | None = None
-    named: list[str] = field(default_factory=list)
+    factors: tuple[str, ...] = ()
     baseline: dict[str, str] = field(default_factory=dict)
     data: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -103,12 +103,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     typed_seeds, typed_said = typed.pop("seed", None), any(t.startswith("seeds=") for t in said)
     listed_seeds = listed.pop("seed", None)
     seeds = _seeds(found, base["seed"], typed_seeds, typed_said, listed_seeds)
-    found.named = [
-        shown(key) + "-" + each[0]
-        for key, each in typed.items()
-        if chosen and key not in listed and len(each) == 1 and key not in ("name", "outputs", "device")
-        and not key.endswith((".path", ".root"))
-    ]  # fmt: skip
+    found.factors = tuple(listed)
     _Grid(found, fixed, {**listed, **typed}, seeds).fill()
     found.faults = list(dict.fromkeys(found.faults))
     return found
@@ -264,7 +259,9 @@ class _Grid:
 
     def _factors(self) -> str:
         several = {key: each for key, each in self.values.items() if len(each) > 1}
-        return "; ".join(f"{shown(k)}={','.join(each[:8])}" for k, each in several.items()) or "none"
+        return (
+            "; ".join(f"{shown(k)}={','.join(each[:8])}" for k, each in several.items()) or "none"
+        )
 
     def _settings(self, where: str, text: str) -> dict[str, list[str]]:
         """The keys and values of a text like `norm=bn lr=0.02`."""
@@ -328,8 +325,7 @@ class _Grid:
         shared = tuple(text for text in self.fixed if not is_hydras(text)) + tuple(texts.values())
         typed = {key: values[key] for key in texts}
         return [
-            Job(each, choices, (*shared, f"seed={each.seed}"), typed, published)
-            for each in checked
+            Job(each, choices, (*shared, f"seed={each.seed}"), typed, published) for each in checked
         ]
 
 

@@ -9,16 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab import record
-from cnnlab.compose import GROUPS
-from cnnlab.config import Config, shown
+from cnnlab import index, planfile, record
+from cnnlab.config import Command, Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
-from cnnlab.overrides import Job, expand
+from cnnlab.overrides import Expansion, Job, expand
 from cnnlab.parts import build
 
-IRRELEVANT = ("name", "device", "outputs", "sweep", "data")
-"""Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
+STATES = ("done", "diverged", "failed", "partly trained", "pending")
 
 
 @dataclass(frozen=True)
@@ -28,19 +26,25 @@ class Run:
     Attributes:
         run_id: a hash of everything that determines the result
         job: the config and where it comes from
+        fingerprint: of the images
         directory: of the record
         result: of result.json, if there is one that can be read
+        epoch: the last finished one of an unfinished run
     """
 
     run_id: str
     job: Job
+    fingerprint: str
     directory: Path
     result: Mapping[str, Any] | None
+    epoch: int = 0
 
     @property
-    def finished(self) -> bool:
-        """Whether training again would only repeat."""
-        return self.result is not None and self.result["status"] in record.FINISHED
+    def state(self) -> str:
+        """One of STATES."""
+        if self.result is not None:
+            return self.result["status"]
+        return "partly trained" if self.epoch else "pending"
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,45 @@ class Plan:
         name: of the sweep
         folder: `<outputs>/<name>`
         factors: the keys that were given several values, in the order that they were typed
-        runs: in the order of the sweep, each once
+        baseline: the typed value of some keys, by key; empty where none was named
+        command: what is said of the sweep as a whole
+        runs: in the order of training, each once
+        notes: what was found on disk and is not used, and why
     """
 
     name: str
     folder: Path
     factors: tuple[str, ...]
+    baseline: Mapping[str, str]
+    command: Command
     runs: tuple[Run, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder.parent
 
     @property
     def pending(self) -> list[Run]:
-        """The runs that are still to train."""
-        return [run for run in self.runs if not run.finished]
+        """The runs that this command trains."""
+        if self.command.force:
+            return list(self.runs)
+        states = (
+            "pending",
+            "partly trained",
+            *([self.command.retry] if self.command.retry else []),
+        )
+        return [run for run in self.runs if run.state in states]
+
+    @property
+    def reused(self) -> dict[str, int]:
+        """How many of the runs have their record in another sweep, by that sweep's name."""
+        counts: dict[str, int] = {}
+        for run in self.runs:
+            if run.directory.parent != self.folder and run.result is not None:
+                name = run.directory.parent.name
+                counts[name] = counts.get(name, 0) + 1
+        return counts
 
 
 @cache
@@ -82,21 +113,62 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         faults = _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)
-    jobs = {
-        run_id(job.config, load(job.config).fingerprint): job for job in reversed(expansion.jobs)
-    }
-    jobs = dict(reversed(jobs.items()))  # of equal runs the first stays, in its place
-    first = next(iter(jobs.values())).config
+    jobs: dict[str, Job] = {}
+    for job in expansion.jobs:  # of equal runs the first stays
+        jobs.setdefault(run_id(job.config, load(job.config).fingerprint), job)
+    first = expansion.jobs[0].config
+    outputs = Path(first.outputs).expanduser()
     name = first.name or f"adhoc-{_hash(sorted(jobs))[:8]}"
-    folder = Path(first.outputs).expanduser() / name
+    planned = _located(outputs / name, jobs, expansion)
+    differences = planfile.difference(planned, expansion.factors)
+    if not differences:
+        return planned
+    own = "-".join(f"{shown(key)}-{pair[1]}" for key, pair in differences.items())
+    other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
+    if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
+        planned = _located(outputs / other, jobs, expansion)
+        if not planfile.difference(planned, expansion.factors):
+            return planned
+    raise Refused(
+        f"name={name}: {outputs / name} holds a sweep with {planfile.told(differences, 0)}; this one "
+        f"has {planfile.told(differences, 1)}. Give it another name, e.g. name={other}, or vary the "
+        "key in one sweep, its values with a comma between."
+    )
+
+
+def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
+    """The plan of jobs whose records lie, or will lie, in a folder."""
     factors = _factors([job.values for job in jobs.values()])
-    runs = tuple(_run(identity, job, folder, factors) for identity, job in jobs.items())
-    return Plan(name, folder, factors, runs)
+    everywhere = not expansion.command.force
+    found, useless = index.find(folder.parent, folder, jobs, elsewhere=everywhere)
+    runs = []
+    for identity, job in jobs.items():
+        fingerprint = load(job.config).fingerprint
+        there = found.get(identity)
+        if there is not None:
+            state = (there.directory, there.result, there.epoch)
+        else:
+            fresh = index.free(folder / f"{_slug(job, factors)}-{identity[:8]}")
+            state = (fresh, None, 0)
+        runs.append(Run(identity, job, fingerprint, *state))
+    known = {run.directory.name for run in runs}
+    earlier = planfile.read(folder / "plan.json") or {"runs": []}
+    known |= {run["directory"] for run in earlier["runs"]}
+    notes = {
+        **{path: f"{path}: {reason}" for path, reason in useless.items()},
+        **{text.partition(": ")[0]: text for text in index.strangers(folder, known)},
+    }
+    return Plan(
+        folder.name, folder, factors, expansion.baseline, expansion.command, tuple(runs),
+        tuple(notes.values()),
+    )  # fmt: skip
 
 
 def run_id(config: Config, fingerprint: str) -> str:
     """A hash of everything that determines a run's result."""
-    relevant = {key: value for key, value in asdict(config).items() if key not in IRRELEVANT}
+    relevant = {
+        key: value for key, value in asdict(config).items() if key not in planfile.IRRELEVANT
+    }
     relevant["augment"] = list(relevant["augment"].items())  # here the order matters
     return _hash([record.SCHEMA_VERSION, fingerprint, relevant])
 
@@ -107,107 +179,28 @@ def load(config: Config) -> Data:
     Raises:
         Refused: if the data cannot be used
     """
-    return _loaded(json.dumps(config.data, sort_keys=True))
+    return _load(config.data)
 
 
-@cache
-def _loaded(part: str) -> Data:
-    return build(json.loads(part))
+def _load(part: Mapping[str, Any]) -> Data:
+    key = json.dumps(part, sort_keys=True)
+    if key not in _loaded:
+        _loaded[key] = build(part)
+    return _loaded[key]
 
 
-def settings(
-    config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str
-) -> dict[str, Any]:
-    """A config as one flat table row: a group's choice at its name, its numbers at dotted keys.
-
-    Where images lie and where records go is left out; the images' fingerprint stands for them, so
-    that runs on different images are never taken for seeds of one variant.
-    """
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, node: Mapping[str, Any]) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping):
-                walk(f"{prefix}{key}.", value)
-            elif key not in ("_target_", "path", "root"):
-                flat[prefix + key] = value
-
-    for key, value in config.items():
-        if key in GROUPS:
-            flat[key] = choices[key]
-            walk(f"{key}.", value)
-            if key == "data":
-                flat["data.fingerprint"] = fingerprint[:8]
-        elif key not in IRRELEVANT:
-            flat[key] = value
-    return flat
+_loaded: dict[str, Data] = {}
 
 
-def write(plan: Plan) -> None:
-    """Writes plan.json; runs that it listed before stay in it, in their places.
-
-    One that cannot be read is kept aside as plan.unreadable.json.
-    """
-    path = plan.folder / "plan.json"
-    earlier = read(path)
-    if earlier is None:
-        if path.exists():
-            path.replace(path.with_name("plan.unreadable.json"))
-        earlier = {"factors": [], "runs": []}
-    runs = {run["run_id"]: run for run in earlier["runs"]}
-    for run in plan.runs:
-        config, fingerprint = run.job.config, load(run.job.config).fingerprint
-        known = runs.get(run.run_id, {"published": {}})
-        runs[run.run_id] = {
-            "run_id": run.run_id,
-            "directory": run.directory.name,
-            "settings": settings(asdict(config), run.job.choices, fingerprint),
-            "published": dict(run.job.published) or known["published"],
-        }
-    rows = [run["settings"] for run in runs.values()]
-    common = {
-        key: value
-        for key, value in rows[0].items()
-        if all(key in row and row[key] == value for row in rows)
-    }
-    for run in runs.values():
-        own = run["settings"].items()
-        run["settings"] = {key: value for key, value in own if key not in common}
-    record.write_json(
-        path,
-        {
-            "schema_version": record.SCHEMA_VERSION,
-            "name": plan.name,
-            "factors": list(dict.fromkeys([*earlier["factors"], *plan.factors])),
-            "settings": common,
-            "runs": list(runs.values()),
-        },
-    )
+def data_of(runs: Sequence[Run]) -> dict[str, Data]:
+    """The data of runs, by a key of its own: what `adopt` takes in another process."""
+    keys = {json.dumps(run.job.config.data, sort_keys=True): run for run in runs}
+    return {key: load(run.job.config) for key, run in keys.items()}
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """A plan.json with each run's settings in full; None if it is missing or cannot be used."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema_version"] != record.SCHEMA_VERSION:
-            return None
-        found["factors"] = [str(key) for key in found["factors"]]
-        for run in found["runs"]:
-            run["settings"] = {**found["settings"], **run["settings"]}
-            run["published"] = dict(run["published"])
-            run["run_id"], run["directory"] = str(run["run_id"]), str(run["directory"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found
-
-
-def _run(identity: str, job: Job, folder: Path, factors: Sequence[str]) -> Run:
-    existing = sorted(folder.glob(f"*-{identity[:8]}"))
-    directory = existing[0] if existing else folder / f"{_slug(job, factors)}-{identity[:8]}"
-    result = record.read_result(directory)
-    if result is not None and result["run_id"] != identity:
-        result = None
-    return Run(identity, job, directory, result)
+def adopt(data: Mapping[str, Data]) -> None:
+    """Takes data that another process has read for what `load` would read."""
+    _loaded.update(data)
 
 
 def _slug(job: Job, factors: Sequence[str]) -> str:
@@ -220,8 +213,8 @@ def _slug(job: Job, factors: Sequence[str]) -> str:
 
 
 def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """The keys whose value differs between rows, or is given in some only; never the seed."""
-    keys = dict.fromkeys(key for row in rows for key in row if key != "seed")
+    """The keys whose value differs between rows, or is given in some only."""
+    keys = dict.fromkeys(key for row in rows for key in row)
     return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
 
 
@@ -237,7 +230,7 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
         if refused and "path" not in part:
             continue
         try:
-            _loaded(json.dumps(part, sort_keys=True))
+            _load(part)
         except Refused as error:
             faults += error.faults
         except MemoryError as error:
@@ -251,16 +244,20 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     from cnnlab.model.assemble import assemble
 
     faults = []
-    built = set()
+    checked = set()
     for job in jobs:
         config, data = job.config, load(job.config)
-        structure = json.dumps([config.model, config.norm, config.activation, data.shape])
-        if structure not in built:
-            built.add(structure)
-            try:
-                assemble(config, data.shape, len(data.classes))
-            except ValueError as error:
-                faults.append(str(error))
+        told = (config.device, config.precision, config.evaluate_test)
+        structure = json.dumps(
+            [config.model, config.norm, config.activation, data.shape, data.fingerprint, told]
+        )
+        if structure in checked:
+            continue
+        checked.add(structure)
+        try:
+            assemble(config, data.shape, len(data.classes))
+        except ValueError as error:
+            faults.append(str(error))
         if config.evaluate_test and data.test is None:
             faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
         if config.precision == "tf32" and resolve(config.device).type != "cuda":

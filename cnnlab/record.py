@@ -4,6 +4,7 @@
     <outputs>/<sweep>/<slug>-<id8>/metrics.csv      a row an epoch: what the training computed
                                    timing.csv       a row an epoch: how long it took
                                    best.safetensors weights at the best validation accuracy
+                                   checkpoint       what resuming needs; gone once the run is done
                                    result.json      written last; a run without it is unfinished
     <outputs>/<sweep>/report/                       tables and pictures
 
@@ -12,15 +13,18 @@ of the same seed leave the same metrics.csv, byte for byte.
 """
 
 import csv
+import io
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cnnlab.files import whole
+from cnnlab import checkpoint
+from cnnlab.files import leftovers, settle, whole
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,9 @@ SCHEMA_VERSION = 1
 
 METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
 TIMING = ("epoch", "seconds", "memory_mb")
+
+ASIDE = "aside"
+"""The folder of a sweep that holds the records which `force=true` replaced."""
 
 FINISHED = ("done", "diverged")
 """States that training again would only repeat."""
@@ -83,29 +90,80 @@ class Result(Outcome):
 class Record:
     """Writes one run's record into its directory.
 
-    Files of an unfinished earlier try are replaced; a finished record is refused.
+    A try that was cut short is continued from its checkpoint; without one that fits, its files are
+    replaced. A finished record is refused, and so is a result that is not this run's.
 
     Attributes:
         outcome: what training found so far
+        epoch: the last finished one; 0 before the first
+        state: the trainer's arrays after that epoch, by name
+        seconds: of training before this try
 
     Args:
         directory: made if it is missing
+        run_id: of the run
+        made_with: what its numbers depend on besides its config; a checkpoint that was made with
+            anything else is not continued. None: whatever it was made with
+
+    Raises:
+        FileExistsError: if the directory holds what must not be replaced
     """
 
-    def __init__(self, directory: Path):
+    def __init__(
+        self, directory: Path, run_id: str = "", made_with: Mapping[str, Any] | None = None
+    ):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.outcome = Outcome()
         earlier = read_result(self.directory)
         if earlier is not None and earlier["status"] in FINISHED:
             raise FileExistsError(f"{self.directory}: holds a finished record")
+        if earlier is None and (self.directory / "result.json").exists():
+            raise FileExistsError(f"{self.directory}: holds a result.json that is not this run's")
+        for path in leftovers(self.directory):
+            path.unlink(missing_ok=True)
+        found = checkpoint.read(self.directory)
+        fits = (
+            found is not None
+            and found.run_id == run_id
+            and (made_with is None or found.made_with == made_with)
+        )
+        self._checkpoint = (
+            found if fits else checkpoint.Checkpoint(run_id=run_id, made_with=made_with or {})
+        )
+        self.discarded = found is not None and found.epoch > 0 and not fits
+        """Whether there was a checkpoint that could not be continued."""
+        self.outcome = Outcome(**self._checkpoint.outcome)
+        self.state = {k: v for k, v in self._checkpoint.tensors.items() if not k.startswith(_BEST)}
+        self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
+        self._begin(fits)
+
+    def _begin(self, fits: bool) -> None:
+        """Makes the other files agree with the checkpoint, which comes first."""
+        if not fits:
+            checkpoint.write(self.directory, self._checkpoint)
         for name in ("metrics.csv", "timing.csv", "best.safetensors", "result.json"):
             (self.directory / name).unlink(missing_ok=True)
+        self._write_tables()
+        if self._best:
+            self._write_best()
 
-    def epoch(self, metrics: Mapping[str, Any], timing: Mapping[str, Any]) -> None:
-        """Appends one epoch to metrics.csv and timing.csv; keys as in METRICS and TIMING."""
-        _append(self.directory / "metrics.csv", METRICS, metrics)
-        _append(self.directory / "timing.csv", TIMING, timing)
+    @property
+    def epoch(self) -> int:
+        return self._checkpoint.epoch
+
+    @property
+    def device(self) -> str:
+        """That the run was begun on."""
+        return self._checkpoint.made_with.get("device", "unknown")
+
+    @property
+    def seconds(self) -> float:
+        return self._checkpoint.seconds
+
+    @property
+    def best_weights(self) -> dict[str, Any]:
+        """The weights at the best validation accuracy so far, arrays by name."""
+        return {name.removeprefix(_BEST): array for name, array in self._best.items()}
 
     def best(self, weights: Mapping[str, Any]) -> None:
         """Replaces best.safetensors.
@@ -113,13 +171,78 @@ class Record:
         Args:
             weights: NumPy arrays by name
         """
+        self._best = {_BEST + name: array for name, array in weights.items()}
+        self._write_best()
+
+    def add(
+        self,
+        metrics: Mapping[str, Any],
+        timing: Mapping[str, Any],
+        state: Mapping[str, Any],
+        seconds: float = 0.0,
+    ) -> None:
+        """Notes a finished epoch, and all that is needed to go on from it.
+
+        Args:
+            metrics: a row of metrics.csv; keys as in METRICS
+            timing: a row of timing.csv; keys as in TIMING
+            state: the trainer's arrays, by name
+            seconds: of training so far
+        """
+        self._checkpoint.epoch = metrics["epoch"]
+        self._checkpoint.metrics.append(dict(metrics))
+        self._checkpoint.timing.append(dict(timing))
+        self._checkpoint.outcome = asdict(self.outcome)
+        self._checkpoint.seconds = seconds
+        self._checkpoint.tensors = {**state, **self._best}
+        checkpoint.write(self.directory, self._checkpoint)
+        _append(self.directory / "metrics.csv", METRICS, metrics)
+        _append(self.directory / "timing.csv", TIMING, timing)
+
+    def finish(self, result: Result, *, keep_checkpoint: bool = False) -> None:
+        """Writes result.json: from now on the run is over.
+
+        Args:
+            result: its content
+            keep_checkpoint: of a run that failed through no fault of its own
+        """
+        write_json(self.directory / "result.json", asdict(result))
+        if not keep_checkpoint:
+            settle(self.directory)
+            (self.directory / checkpoint.NAME).unlink(missing_ok=True)
+
+    def _write_tables(self) -> None:
+        for name, columns, rows in (
+            ("metrics.csv", METRICS, self._checkpoint.metrics),
+            ("timing.csv", TIMING, self._checkpoint.timing),
+        ):
+            if rows:
+                write(self.directory / name, _csv(columns, rows, header=True))
+
+    def _write_best(self) -> None:
         from safetensors.numpy import save
 
-        write(self.directory / "best.safetensors", save(dict(weights)))
+        write(self.directory / "best.safetensors", save(self.best_weights))
 
-    def finish(self, result: Result) -> None:
-        """Writes result.json: from now on the run is over."""
-        write_json(self.directory / "result.json", asdict(result))
+
+_BEST = "best/"
+
+
+def set_aside(directory: Path) -> None:
+    """Moves a record out of the way of a fresh one, into its sweep's folder `aside`."""
+    aside = directory.parent / ASIDE
+    aside.mkdir(exist_ok=True)
+    number = 1
+    while (aside / f"{directory.name}-{number}").exists():
+        number += 1
+    directory.rename(aside / f"{directory.name}-{number}")
+
+
+def drop_hollow(directory: Path) -> None:
+    """Takes away a directory that was made for a run which another process has trained elsewhere."""
+    hollow = {".hydra", "run.log"}
+    if directory.is_dir() and {path.name for path in directory.iterdir()} <= hollow:
+        shutil.rmtree(directory)
 
 
 def tell(result: Mapping[str, Any], directory: Path) -> None:
@@ -173,7 +296,13 @@ def writable(folder: Path) -> str | None:
 def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:
     new = not path.exists()
     with open(path, "a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+        file.write(_csv(columns, [row], header=new))
+
+
+def _csv(columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]], *, header: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,37 +1,29 @@
 """The one training entrypoint: `python -m cnnlab.run`.
 
-A command is planned as a whole before anything trains (`cnnlab.plan`); Hydra's launcher then calls
-`task` for each run that is still to train.
+A command is planned as a whole before anything trains (`cnnlab.plan`); Hydra's launcher then has
+`cnnlab.task` called for each run that is still to train.
 """
 
-import logging
 import os
-import platform
 import re
-import subprocess
 import sys
-import time
-from dataclasses import asdict
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from cnnlab import __version__, plan
-from cnnlab.compose import CONF, GROUPS, ROOT, hydra_options, options, register_sweeps
-from cnnlab.config import described, validate
+from cnnlab import plan
+from cnnlab.compose import CONF, GROUPS, hydra_options, options, register_sweeps
+from cnnlab.config import described
 from cnnlab.faults import Refused
 from cnnlab.grammar import is_hydras, normalise
 from cnnlab.overrides import expand
-from cnnlab.record import Record, Result, tell
+from cnnlab.pool import warm_up
 from cnnlab.terminal import console, labelled
 
-log = logging.getLogger("cnnlab.run")  # also where this file is __main__
+PRELOADED = ("cnnlab.task", "cnnlab.train", "torch._dynamo")
+"""What worker processes import while the command is planned; the last is for counting MACs."""
 
 REFUSED, INTERRUPTED = 2, 130
 """Exit codes; 0 is all done and 1 that runs failed."""
@@ -51,53 +43,9 @@ EXAMPLES = """\
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
     """What Hydra calls for each run."""
+    from cnnlab.task import task
+
     return task(config)
-
-
-def task(config: DictConfig) -> dict[str, Any]:
-    """Trains one run and leaves its record in Hydra's output directory.
-
-    An error costs this run only: it is recorded, with its whole traceback in run.log.
-
-    Returns:
-        `status` (done, diverged or failed), `error` and `directory`
-    """
-    hydra_config = HydraConfig.get()
-    checked = validate(OmegaConf.to_container(config, resolve=True))
-    data = plan.load(checked)
-    directory = Path(hydra_config.runtime.output_dir)
-    record = Record(directory)
-    from cnnlab.device import describe, resolve
-    from cnnlab.train import train
-
-    log.info("%s", directory.name)
-    began = time.perf_counter()
-    try:
-        train([checked], data, [record])
-    except Exception as error:  # the boundary that spares the sweep's other runs
-        log.debug("The run failed", exc_info=True)
-        text = " ".join(str(error).split())
-        record.outcome.status = "failed"
-        record.outcome.error = f"{type(error).__name__}: {text}"[:500]
-    commit, dirty = _git()
-    choices = {group: hydra_config.runtime.choices[group] for group in GROUPS}
-    result = Result(
-        run_id=plan.run_id(checked, data.fingerprint),
-        name=directory.parent.name,
-        config=asdict(checked),
-        choices=choices,
-        overrides=list(hydra_config.overrides.task),
-        data_fingerprint=data.fingerprint,
-        seconds=round(time.perf_counter() - began, 3),
-        device=describe(resolve(checked.device)),
-        versions=_versions(),
-        git_commit=commit,
-        git_dirty=dirty,
-        **vars(record.outcome),
-    )
-    record.finish(result)
-    tell(asdict(result), directory)
-    return {"status": result.status, "error": result.error, "directory": str(directory)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -144,6 +92,8 @@ def _checked(arguments: list[str]) -> list[str]:
     hydras = tuple(text for text in overrides if is_hydras(text))
     others = tuple(text for text in overrides if not is_hydras(text))
     if not args.cfg:
+        if not any(text.startswith("plan=") for text in others):
+            warm_up(PRELOADED)
         plan.make(hydras, others)
     elif faults := expand(hydras, others).faults:
         raise Refused(faults)
@@ -187,34 +137,6 @@ def help_text() -> str:
         "Hydra's own flags: --hydra-help",
     ]
     return "\n".join(lines)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
-    found = {"python": platform.python_version(), "cnnlab": __version__}
-    for package in ("torch", "torchvision", "numpy", "hydra-core", "omegaconf"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
-
-
-@cache
-def _git() -> tuple[str | None, bool | None]:
-    """The commit of the source and whether it was changed since; None outside a repository."""
-
-    def ask(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    source = ("cnnlab", "conf", "sweeps", "hydra_plugins")
-    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", *source)
-    return commit, None if changes is None else bool(changes)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,29 @@ import textwrap
 
 from rich.console import Console
 
+from cnnlab import channel
+
 console = Console(highlight=False, soft_wrap=True)
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints a record's message; a traceback is left to run.log."""
+    """Prints a record's message; a traceback is left to run.log.
+
+    In a worker process, which shares the terminal with others, the launcher is told instead.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        style = "bold red" if record.levelno >= logging.ERROR else None
-        style = "yellow" if record.levelno == logging.WARNING else style
-        console.print(record.getMessage(), markup=False, style=style)
+        if isinstance(channel.listener, channel.Nobody):
+            say(record.getMessage(), record.levelno)
+        else:
+            channel.listener.hear({"line": record.getMessage(), "level": record.levelno})
+
+
+def say(line: str, level: int = logging.INFO) -> None:
+    """Prints one line; warnings are yellow, errors red."""
+    style = "bold red" if level >= logging.ERROR else None
+    style = "yellow" if level == logging.WARNING else style
+    console.print(line, markup=False, style=style)
 
 
 def labelled(label: str, text: str) -> list[str]:

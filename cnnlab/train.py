@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cnnlab import channel
 from cnnlab.config import Config
 from cnnlab.cost import cost
 from cnnlab.data.batches import Images
@@ -19,7 +19,6 @@ from cnnlab.data.split import Data, Split
 from cnnlab.device import describe, prepare, resolve
 from cnnlab.model.assemble import assemble
 from cnnlab.record import Outcome, Record
-from cnnlab.terminal import console
 from cnnlab.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -35,10 +34,14 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
         configs: K; alike but for numbers of the optimizer, the schedule and the augmentation, the
             seed and the sweep's name
         data: that all share
-        records: K; get each epoch's metrics, the best weights and the outcome
+        records: K; get each epoch's metrics, the best weights and the outcome. They are all at
+            the same epoch, and training goes on from there
 
     Returns:
         the records' outcomes
+
+    Raises:
+        cnnlab.channel.Stopped: between two epochs, if whoever started the runs asks them to stop
     """
     first = configs[0]
     device = resolve(first.device)
@@ -54,29 +57,41 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
     log.info("%s training and %s validation images of %s", *sizes, shape)
     trainer = Trainer(configs, models, data, device)
     log.info("           train loss  accuracy    val loss  accuracy      time")
-    with _progress() as progress:
-        steps = first.epochs * trainer.steps
-        task = progress.add_task("training", total=steps, epoch=1, epochs=first.epochs)
-        for epoch in range(1, first.epochs + 1):
-            progress.update(task, epoch=epoch)
-            began = time.perf_counter()
-            losses, correct = trainer.epoch(epoch, lambda: progress.advance(task))
-            if epoch == 1:
-                _check_first_loss(losses[0].tolist(), len(data.classes), outcomes)
-            validation = trainer.evaluate(trainer.val)
-            timing = {
-                "epoch": epoch,
-                "seconds": round(time.perf_counter() - began, 4),
-                "memory_mb": _memory(device),
-            }
-            for slot, outcome in enumerate(outcomes):
-                if outcome.status == "done":
-                    measured = trainer.measured(epoch, slot, losses, correct, validation)
-                    _after_epoch(trainer, slot, outcome, measured, timing, records[slot])
-            if all(outcome.status != "done" for outcome in outcomes):
-                break
+    last = _resume(trainer, records)
+    report = channel.reporter(first.epochs, trainer.steps)
+    for epoch in range(last + 1, first.epochs + 1):
+        if channel.listener.stopping():
+            raise channel.Stopped
+        began = time.perf_counter()
+        losses, correct = trainer.epoch(epoch, lambda step, epoch=epoch: report(epoch, step))
+        if epoch == 1:
+            _check_first_loss(losses[0].tolist(), len(data.classes), outcomes)
+        validation = trainer.evaluate(trainer.val)
+        timing = {
+            "epoch": epoch,
+            "seconds": round(time.perf_counter() - began, 4),
+            "memory_mb": _memory(device),
+        }
+        for slot, outcome in enumerate(outcomes):
+            if outcome.status == "done":
+                measured = trainer.measured(epoch, slot, losses, correct, validation)
+                _after_epoch(trainer, slot, outcome, measured, timing, records[slot])
+        if all(outcome.status != "done" for outcome in outcomes):
+            break
     _test(trainer, data.test, outcomes)
     return outcomes
+
+
+def _resume(trainer: Trainer, records: Sequence[Record]) -> int:
+    """Puts back what the records kept; gives the last finished epoch."""
+    (last,) = {record.epoch for record in records}
+    for slot, record in enumerate(records if last else ()):
+        trainer.restore(slot, record.state)
+        trainer.best_weights[slot] = {
+            name: torch.from_numpy(array) for name, array in record.best_weights.items()
+        }
+        log.info("Continued after epoch %d", last)
+    return last
 
 
 def _after_epoch(
@@ -98,10 +113,13 @@ def _after_epoch(
         outcome.best_val_accuracy, outcome.best_epoch = accuracy, measured["epoch"]
         weights = trainer.best_weights[slot] = trainer.stack.weights(slot)
         record.best({name: tensor.numpy() for name, tensor in weights.items()})
-    record.epoch(measured, timing)
     outcome.final_train_loss = measured["train_loss"]
     outcome.final_train_accuracy = measured["train_accuracy"]
     outcome.final_val_accuracy = accuracy
+    record.add(measured, timing, trainer.snapshot(slot))
+    channel.listener.hear(
+        {"epochs": trainer.configs[0].epochs, **measured, "images": len(trainer.train), **timing}
+    )
     memory = f" {timing['memory_mb']:.0f} MB" if timing["memory_mb"] is not None else ""
     log.info(
         "epoch %3d  %10.4f  %8.4f  %10.4f  %8.4f  %6.1f s%s%s",
@@ -147,17 +165,3 @@ def _memory(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     return round(torch.cuda.memory_allocated(device) / 1e6, 1)
-
-
-def _progress() -> Progress:
-    """A bar with the time left, on a terminal; nothing elsewhere."""
-    return Progress(
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-        BarColumn(bar_width=40),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

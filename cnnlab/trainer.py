@@ -4,7 +4,7 @@ K variants, N images of a batch, C H W image, L classes.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,9 @@ class Trainer:
             if key != "_target_"
         }
 
-    def epoch(self, epoch: int, advance: Callable[[], None]) -> tuple[torch.Tensor, torch.Tensor]:
+    def epoch(
+        self, epoch: int, advance: Callable[[int], None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Trains one epoch: the losses (steps, K), and how many images were classified right (K,).
 
         Everything is summed on the device: reading a number there would make the host wait.
@@ -83,7 +85,7 @@ class Trainer:
             with torch.no_grad():
                 losses[step] = loss
                 correct += (logits.argmax(-1) == labels).sum(-1)
-            advance()
+            advance(step + 1)
         return losses.cpu(), correct.cpu()
 
     @torch.no_grad()
@@ -99,6 +101,36 @@ class Trainer:
                 if isinstance(value, torch.Tensor)
             }
             self.update(parameter, gradient, self.state[name], rates.view(shape), **numbers)
+
+    def snapshot(self, slot: int) -> dict[str, np.ndarray]:
+        """All that one slot needs to go on from here: arrays by name, copied to the CPU."""
+        found = {f"weights/{name}": each for name, each in self.stack.weights(slot).items()}
+        for name, state in self.state.items():
+            for key, tensor in state.items():
+                own = tensor[slot] if tensor.ndim else tensor  # a count of steps is shared
+                own = own.detach().cpu().clone(memory_format=torch.contiguous_format)
+                found[f"optimizer/{name}/{key}"] = own
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    def restore(self, slot: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Puts back what `snapshot` gave."""
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        weights = "weights/"
+        self.stack.load(
+            slot, {n.removeprefix(weights): t for n, t in tensors.items() if n.startswith(weights)}
+        )
+        for name, tensor in tensors.items():
+            if not name.startswith("optimizer/"):
+                continue
+            _, of, key = name.split("/")
+            if not tensor.ndim:
+                self.state[of][key] = tensor.clone()
+                continue
+            # Laid out in memory as the parameter is: so were the sums that are continued.
+            state = self.state[of].setdefault(
+                key, torch.zeros_like(self.stack.parameters[of], requires_grad=False)
+            )
+            state[slot] = tensor.to(state.device)
 
     @torch.no_grad()
     def evaluate(self, images: Images) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,326 @@
+"""A pool of worker processes that loses no job: one that dies or hangs costs its job one try.
+
+Every worker has a connection of its own and shares no lock with others, so that one that is killed
+in the middle of a message cannot block the rest. (`concurrent.futures` gives up all jobs when one
+worker dies; others share a queue between workers.) Workers come from a fork server that has the
+heavy imports done, and has started no thread and no GPU.
+"""
+
+import atexit
+import math
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from cnnlab import channel, worker
+from cnnlab.watcher import Watcher
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+PATIENCE = 0.5
+"""Seconds before a job that another process has in hand is offered again."""
+
+GRACE = 1.0
+"""Seconds that a hanging worker has to write down where it hangs, before it is killed."""
+
+MOMENT = 0.1
+"""Seconds between two looks at the clock."""
+
+MOST_STILLBORN = 3
+"""Workers that may end before they take a job, one after the other."""
+
+
+def warm_up(modules: Sequence[str]) -> None:
+    """Starts the fork server, unless it runs; it imports modules while this process goes on."""
+    CONTEXT.set_forkserver_preload(["cnnlab.worker", *modules])
+    # One thread a worker: with two for one core, each step waits for the other's.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    forkserver.ensure_running()
+    atexit.register(_cool_down)
+
+
+def _cool_down() -> None:
+    """Ends the fork server with its process, also in the middle of its imports: a command that was
+    refused leaves nothing running."""
+    server = getattr(forkserver, "_forkserver", None)
+    number = getattr(server, "_forkserver_pid", None)
+    if number is not None:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+
+
+class WorkersBroken(RuntimeError):
+    """No worker comes up: going on is of no use."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may take.
+
+    Attributes:
+        seconds: before a job counts as hanging; None: any time
+        tries: how often a job is begun whose process dies
+    """
+
+    seconds: float | None = None
+    tries: int = 2
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker, as the pool sees it."""
+
+    slot: int
+    process: BaseProcess
+    connection: Connection
+    ready: bool = False
+    used: bool = False
+    number: int | None = None
+    deadline: float = math.inf
+    hanging: bool = False
+
+
+class Pool:
+    """Does jobs in worker processes.
+
+    Attributes:
+        interrupts: how often a person asked to stop: once lets each job come to a place where it
+            can be continued, twice ends all at once. May be set by a signal handler
+
+    Args:
+        setup: a pickled function that gives a `cnnlab.worker.Job`, called with `inherited`
+        environments: one a worker: what is set in its environment
+        limits: of a job
+        watcher: is told how the jobs go
+        inherited: what workers are handed when they start; may hold open files
+    """
+
+    def __init__(
+        self,
+        setup: bytes,
+        environments: Sequence[Mapping[str, str]],
+        limits: Limits,
+        watcher: Watcher,
+        inherited: Any = None,
+    ):
+        self.inherited = inherited
+        self.setup, self.environments, self.limits = setup, environments, limits
+        self.watcher = watcher
+        self.interrupts = 0
+        self._members: dict[int, _Member] = {}
+        self._stopping = self._enough = False
+        self._stillborn = 0
+
+    def run(self, payloads: Sequence[Any]) -> None:
+        """Does all jobs. Each comes to the watcher's `done` or `lost`, unless it was stopped.
+
+        Raises:
+            WorkersBroken: if workers die before they take a job
+            cnnlab.channel.DiskFull: if there is no room for records
+        """
+        self._payloads = payloads
+        self._queue = deque(range(len(payloads)))
+        self._solo: deque[int] = deque()
+        self._later: deque[tuple[float, int]] = deque()
+        self._tries = [0] * len(payloads)
+        try:
+            while self._busy or (self._left and not self._enough):
+                if not self._enough:
+                    self._assign()
+                self._wait()
+                self._see_to_interrupts()
+                self._see_to_deadlines()
+                self.watcher.tick()
+        finally:
+            self._end()
+
+    @property
+    def _left(self) -> int:
+        return len(self._queue) + len(self._solo) + len(self._later)
+
+    @property
+    def _busy(self) -> list[_Member]:
+        return [member for member in self._members.values() if member.number is not None]
+
+    def _assign(self) -> None:
+        """Gives jobs to workers that have none, and starts workers that are missing."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            number = self._later.popleft()[1]
+            (self._solo if self._tries[number] else self._queue).append(number)
+        busy = self._busy
+        if any(self._tries[member.number] for member in busy):
+            return  # that one is to be alone
+        if not self._queue:
+            if self._solo and not busy:
+                self._assign_solo()
+            return
+        coming = sum(not member.ready for member in self._members.values())
+        for slot in range(len(self.environments)):
+            member = self._members.get(slot)
+            if member is None and coming < len(self._queue):
+                self._start(slot)
+                coming += 1
+            elif member is not None and member.ready and member.number is None and self._queue:
+                self._give(member, self._queue.popleft())
+
+    def _assign_solo(self) -> None:
+        """Gives one job the whole machine: also what idle workers hold of its memory."""
+        for member in [member for member in self._members.values() if member.used]:
+            self._dismiss(member)
+        if not self._members:
+            self._start(0)
+            return
+        for member in self._members.values():
+            if member.ready:
+                self._give(member, self._solo.popleft())
+                return
+
+    def _give(self, member: _Member, number: int) -> None:
+        member.number, member.used = number, True
+        if self.limits.seconds is not None:
+            member.deadline = time.monotonic() + self.limits.seconds
+        alone = len(self.environments) == 1 or self._tries[number] > 0
+        self.watcher.started(number)
+        self._send(member, (number, self._payloads[number], alone))
+
+    def _start(self, slot: int) -> None:
+        ours, theirs = CONTEXT.Pipe()
+        process = CONTEXT.Process(
+            target=worker.main,
+            args=(theirs, self.setup, dict(self.environments[slot]), self.inherited),
+            daemon=True,
+            name=f"cnnlab-worker-{slot}",
+        )
+        process.start()
+        theirs.close()
+        self._members[slot] = _Member(slot, process, ours)
+
+    def _send(self, member: _Member, message: Any) -> None:
+        with suppress(OSError):  # it died: `_wait` sees that
+            member.connection.send(message)
+
+    def _wait(self) -> None:
+        """Hears what workers tell, and which of them died."""
+        by_handle = {}
+        for member in self._members.values():
+            by_handle[member.connection] = by_handle[member.process.sentinel] = member
+        ready = connection.wait(list(by_handle), timeout=MOMENT)
+        for member in dict.fromkeys(by_handle[handle] for handle in ready):
+            try:
+                while member.connection.poll():
+                    self._hear(member, *member.connection.recv())
+            except (EOFError, OSError):
+                self._bury(member)
+                continue
+            if not member.process.is_alive():
+                self._bury(member)
+
+    def _hear(self, member: _Member, kind: str, *what: Any) -> None:
+        number = member.number
+        if kind == "ready":
+            member.ready, self._stillborn = True, 0
+            return
+        if number is None:
+            return  # what it still had to say of a job that was taken from it
+        if kind == "event":
+            self.watcher.event(number, what[0])
+            return
+        member.number, member.deadline, member.hanging = None, math.inf, False
+        if kind == "done":
+            self._go_on(self.watcher.done(number, what[0]))
+        elif kind == "later":
+            self._later.append((time.monotonic() + PATIENCE, number))
+            self.watcher.waiting(number)
+        elif kind == "alone":
+            self._tries[number] += 1
+            self._solo.append(number)
+            self.watcher.again(number, what[0])
+        elif kind == "full":
+            raise channel.DiskFull(what[0])
+
+    def _bury(self, member: _Member) -> None:
+        """Sees to the job of a worker that died."""
+        number, ready = member.number, member.ready
+        member.process.join(GRACE)  # or its end would be taken for our kill
+        self._dismiss(member)
+        if number is None:
+            self._stillborn += not ready
+            if self._stillborn > MOST_STILLBORN:
+                raise WorkersBroken(
+                    f"{self._stillborn} workers ended before they took a run: "
+                    f"{_fate(member.process)}. Their own messages are above."
+                )
+            return
+        if self._stopping:
+            return  # what it had is on disk; whoever comes next goes on with it
+        self._tries[number] += 1
+        if member.hanging:
+            reason = f"hung: not done after hydra.launcher.timeout={self.limits.seconds:g} s"
+            self._go_on(self.watcher.lost(number, reason))
+        elif self._tries[number] < self.limits.tries:
+            self._solo.append(number)
+            self.watcher.again(number, _fate(member.process))
+        else:
+            times = f", {self._tries[number]} times" if self._tries[number] > 1 else ""
+            self._go_on(self.watcher.lost(number, _fate(member.process) + times))
+
+    def _go_on(self, wanted: bool) -> None:
+        if not wanted:
+            self._enough = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = self._enough = True
+        for member in self._members.values():
+            self._send(member, "stop")
+
+    def _see_to_interrupts(self) -> None:
+        if self.interrupts and not self._stopping:
+            self._stop()
+        if self.interrupts > 1:
+            for member in self._busy:
+                self._dismiss(member)
+
+    def _see_to_deadlines(self) -> None:
+        for member in self._busy:
+            if time.monotonic() < member.deadline:
+                continue
+            if not member.hanging:
+                member.hanging, member.deadline = True, time.monotonic() + GRACE
+                with suppress(ProcessLookupError):
+                    os.kill(member.process.pid, signal.SIGUSR1)  # it writes down where it is
+            else:
+                member.process.kill()
+
+    def _dismiss(self, member: _Member) -> None:
+        """Ends a worker, whatever it does."""
+        self._members.pop(member.slot, None)
+        member.connection.close()
+        member.process.kill()
+        member.process.join()
+
+    def _end(self) -> None:
+        for member in list(self._members.values()):
+            self._dismiss(member)
+
+
+def _fate(process: BaseProcess) -> str:
+    """How a process ended, in words."""
+    code = process.exitcode
+    if code is None or code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    why = " (often: the machine had no memory left)" if -code == signal.SIGKILL else ""
+    return f"its process was killed by {name}{why}"

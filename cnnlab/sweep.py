@@ -1,0 +1,177 @@
+"""One sweep from its plan to its last line: sets aside, launches, counts, says what is wrong."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+
+from cnnlab import channel, locks, plan, planfile, record
+from cnnlab.data.share import Shared, share
+from cnnlab.display import Display
+from cnnlab.files import FULL
+from cnnlab.launching import Crew
+from cnnlab.pool import WorkersBroken
+from cnnlab.terminal import console
+
+FAILED, INTERRUPTED = 1, 130
+"""Exit codes of a sweep that is not all done."""
+
+Outcomes = dict[str, Mapping[str, Any]]
+"""By run id, what `cnnlab.task.task` returns."""
+
+
+def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
+    """Trains the runs of a plan that are missing.
+
+    Args:
+        planned: the sweep
+        launcher: ours or any other of Hydra's
+
+    Raises:
+        SystemExit: with FAILED or INTERRUPTED, if not all is done
+    """
+    _announce(planned)
+    outcomes: Outcomes = {}
+    try:
+        if planned.command.force:
+            for run in planned.runs:
+                if run.directory.exists():
+                    record.set_aside(run.directory)
+        _write(planned, {})
+        returns = _launch(planned, launcher, outcomes)
+    except KeyboardInterrupt:
+        _write(planned, outcomes)
+        _conclude(planned, outcomes)
+        console.print("Interrupted. The same command goes on from here.", style="bold")
+        raise SystemExit(INTERRUPTED) from None
+    except (channel.DiskFull, WorkersBroken, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
+        what = "" if isinstance(error, WorkersBroken) else "The disk is full: "
+        told = f"{what}{error}. Finished epochs are kept; the same command goes on from there."
+        console.print(told, style="bold red", markup=False)
+        raise SystemExit(FAILED) from None
+    _write(planned, outcomes)
+    if _conclude(planned, outcomes):
+        raise SystemExit(FAILED)
+    return returns
+
+
+def _announce(planned: plan.Plan) -> None:
+    count = len(planned.runs)
+    runs = "1 run" if count == 1 else f"{count:,} runs"
+    line = f"Sweep {planned.name}: {runs}, {len(planned.pending):,} to train."
+    console.print(line, style="bold")
+    for name, number in planned.reused.items():
+        console.print(f"{number} of them trained before, in sweep {name}.")
+    for note in planned.notes[:MOST_NOTES]:
+        console.print(f"Left alone: {note}", style="yellow", markup=False)
+    if len(planned.notes) > MOST_NOTES:
+        console.print(f"... and {len(planned.notes) - MOST_NOTES} more.", style="yellow")
+
+
+MOST_NOTES = 5
+"""As many are printed of what lies in a sweep's folder and is not used."""
+
+
+def _write(planned: plan.Plan, outcomes: Outcomes) -> None:
+    """plan.json, with the places where the records came to lie."""
+    runs = []
+    for run in planned.runs:
+        place = Path(outcomes.get(run.run_id, {}).get("directory", run.directory))
+        if place.resolve() != run.directory.resolve():
+            record.drop_hollow(run.directory)
+            run = replace(run, directory=planned.outputs / place.parent.name / place.name)
+        runs.append(run)
+    with locks.held(planned.outputs, f"plan {planned.name}"):
+        planfile.write(replace(planned, runs=tuple(runs)))
+
+
+def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Sequence[JobReturn]:
+    """Launches what is pending; fills in how each run went."""
+    pending = planned.pending
+    if not pending:
+        return []
+    jobs = [overrides(planned, run) for run in pending]
+    if hasattr(launcher, "crew"):  # ours
+        # Hydra defines its plugins' classes anew each time it searches for them: no isinstance.
+        with closing(share(plan.data_of(pending))) as shared, Display(planned, outcomes) as display:
+            plan.adopt(shared.open())  # and forget the first copy
+            launcher.crew = Crew(display, shared, _prepare)
+            return launcher.launch(jobs, 0)
+    returns: list[JobReturn] = []
+    # Others know no way to stop but not to be given more.
+    size = 1 if planned.command.on_error == "stop" else len(jobs)
+    for start in range(0, len(jobs), size):
+        found = launcher.launch(jobs[start : start + size], start)
+        for run, returned in zip(pending[start : start + size], found, strict=True):
+            outcomes[run.run_id] = _outcome(returned, run)
+        returns += found
+        if size == 1 and outcomes[pending[start].run_id]["status"] == "failed":
+            break
+    return returns
+
+
+def _prepare(shared: Shared) -> None:
+    plan.adopt(shared.open())
+
+
+def overrides(planned: plan.Plan, run: plan.Run) -> list[str]:
+    """A run's overrides for the launcher, which composes the config again."""
+    command = planned.command
+    return [
+        *run.job.overrides,
+        *(["retry=failed"] if command.retry else []),
+        *(["force=true"] if command.force else []),
+        f"hydra.sweep.dir={_quoted(str(run.directory.parent))}",
+        f"hydra.sweep.subdir={_quoted(run.directory.name)}",
+    ]
+
+
+def _quoted(text: str) -> str:
+    """As one value in Hydra's grammar."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _outcome(returned: JobReturn, run: plan.Run) -> Mapping[str, Any]:
+    """What a run's task returned; an error that it could not record itself counts as failed."""
+    if returned.status == JobStatus.COMPLETED:
+        return returned.return_value or {"status": "done"}
+    try:
+        error = returned.return_value  # raises what the task raised
+    except Exception as raised:
+        error = raised
+    found = f"{type(error).__name__}: {error}"
+    return {"status": "failed", "error": found, "directory": str(run.directory)}
+
+
+def _conclude(planned: plan.Plan, outcomes: Outcomes) -> bool:
+    """The last lines; gives whether a run failed or diverged."""
+    states: Counter[str] = Counter()
+    for run in planned.runs:
+        told = outcomes.get(run.run_id)
+        if told is None and run in planned.pending:
+            states["not trained"] += 1
+            continue
+        told = told or {**run.result, "directory": str(run.directory)}
+        states[told["status"]] += 1
+        if told["status"] == "failed":
+            line = f"Failed: {told['error']}\n  see {told['directory']}/run.log"
+            console.print(line, style="bold red", markup=False)
+    if len(planned.runs) == 1 and not planned.pending:
+        record.tell(planned.runs[0].result, planned.runs[0].directory)
+    if len(planned.runs) > 1:
+        counts = [f"{states[state]} {state}" for state in ("done", "diverged", "failed")]
+        if states["not trained"]:
+            counts.append(f"{states['not trained']} not trained")
+        line = f"{', '.join(counts)}. Compare: python -m cnnlab.report name={planned.name}"
+        console.print(line, markup=False)
+    if states["failed"]:
+        console.print("retry=failed, added to the same command, trains failed runs again.")
+    return bool(states["failed"] or states["diverged"])

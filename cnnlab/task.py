@@ -1,0 +1,161 @@
+"""What a launcher calls for each run: trains it once, wherever that is, and leaves its record."""
+
+import faulthandler
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cnnlab import channel, index, locks, plan
+from cnnlab.compose import GROUPS
+from cnnlab.config import command_of, validate
+from cnnlab.files import FULL
+from cnnlab.overrides import Job
+from cnnlab.provenance import git, versions
+from cnnlab.record import FINISHED, Record, Result, tell
+
+log = logging.getLogger(__name__)
+
+
+def task(config: DictConfig) -> dict[str, Any]:
+    """Trains one run, or goes on with it, and leaves its record in Hydra's output directory.
+
+    An error costs this run only: it is recorded, with its whole traceback in run.log. A run that
+    another process finished meanwhile is not trained again.
+
+    Returns:
+        `status` (done, diverged or failed), `error`, `directory`, and the best validation accuracy
+
+    Raises:
+        cnnlab.channel.Stopped, Later, Alone, DiskFull: what only the launcher can see to
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    checked, command = validate(plain), command_of(plain)
+    hydra = HydraConfig.get()
+    planned = Path(hydra.runtime.output_dir)
+    fingerprint = plan.load(checked).fingerprint
+    identity = plan.run_id(checked, fingerprint)
+    choices = {group: hydra.runtime.choices[group] for group in GROUPS}
+    job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
+    outputs = Path(checked.outputs).expanduser().resolve()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(outputs, identity, wait=channel.listener.patient))
+        except locks.Busy as busy:
+            raise channel.Later(str(planned)) from busy
+        own = planned.parent
+        found = index.find(outputs, own, [identity], elsewhere=not command.force)[0].get(identity)
+        if found is not None and found.result is not None:
+            if found.result["status"] in FINISHED or command.retry is None:
+                return outcome_of(found.result, found.directory)
+        directory = found.directory if found is not None else index.free(planned)
+        try:
+            stack.enter_context(_crashes_in(directory / "run.log"))
+            return _train(plan.Run(identity, job, fingerprint, directory, None))
+        except OSError as error:
+            if error.errno in FULL:
+                raise channel.DiskFull(f"{directory}: {error.strerror}") from error
+            raise
+
+
+def _train(run: plan.Run) -> dict[str, Any]:
+    from cnnlab.device import describe, resolve
+    from cnnlab.train import train
+
+    config = run.job.config
+    device = describe(resolve(config.device))
+    record = Record(run.directory, run.run_id, {"versions": versions(), "device": device})
+    log.info("%s", run.directory.name)
+    if record.discarded:
+        log.warning(
+            "Its checkpoint was made with other versions or another device: it begins afresh."
+        )
+    began = time.perf_counter()
+    try:
+        train([config], plan.load(config), [record])
+    except channel.Stopped:
+        raise
+    except Exception as error:  # the boundary that spares the sweep's other runs
+        log.debug("The run failed", exc_info=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        if _out_of_memory(error) and not channel.listener.alone:
+            raise channel.Alone(_told(error)) from error
+        record.outcome.status = "failed"
+        record.outcome.error = _told(error)
+    result = result_of(run, record, device, record.seconds + time.perf_counter() - began)
+    record.finish(result)
+    tell(asdict(result), run.directory)
+    return outcome_of(asdict(result), run.directory)
+
+
+def lost(run: plan.Run, reason: str) -> dict[str, Any]:
+    """Records a run whose process died with it; what it had reached is kept for another try.
+
+    Returns:
+        as `task`
+    """
+    with locks.held(run.directory.parent.parent.resolve(), run.run_id):
+        record = Record(run.directory, run.run_id)
+        record.outcome.status, record.outcome.error = "failed", reason
+        result = result_of(run, record, record.device, record.seconds)
+        record.finish(result, keep_checkpoint=True)
+    return outcome_of(asdict(result), run.directory)
+
+
+def result_of(run: plan.Run, record: Record, device: str, seconds: float) -> Result:
+    """The content of a run's result.json."""
+    commit, dirty = git()
+    return Result(
+        run_id=run.run_id,
+        name=run.directory.parent.name,
+        config=asdict(run.job.config),
+        choices=run.job.choices,
+        overrides=list(run.job.overrides),
+        data_fingerprint=run.fingerprint,
+        seconds=round(seconds, 3),
+        device=device,
+        versions=versions(),
+        git_commit=commit,
+        git_dirty=dirty,
+        **vars(record.outcome),
+    )
+
+
+def outcome_of(result: dict[str, Any], directory: Path) -> dict[str, Any]:
+    told = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
+    return {**told, "directory": str(directory)}
+
+
+def _told(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """PyTorch's CPU allocator has no exception of its own."""
+    import torch
+
+    known = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, known) or "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def _crashes_in(path: Path) -> Iterator[TextIO]:
+    """A crash below Python (a segmentation fault, an abort) leaves its traceback in a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = faulthandler.is_enabled()
+    with open(path, "a", encoding="utf-8") as file:
+        faulthandler.enable(file)
+        try:
+            yield file
+        finally:
+            faulthandler.disable()
+            if before:
+                faulthandler.enable()

@@ -1,0 +1,28 @@
+"""What a pool of workers tells of its jobs, and to whom."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Watcher(Protocol):
+    """Whoever is told how the jobs go. All is called from the thread that runs the pool."""
+
+    def started(self, number: int) -> None: ...
+
+    def event(self, number: int, event: Mapping[str, Any]) -> None:
+        """What a job told of itself."""
+
+    def waiting(self, number: int) -> None:
+        """Another process has the job in hand."""
+
+    def again(self, number: int, reason: str) -> None:
+        """A job is to be tried once more, alone."""
+
+    def done(self, number: int, found: Any) -> bool:
+        """A job came to its end; whether to begin others."""
+
+    def lost(self, number: int, reason: str) -> bool:
+        """A job's process died or hung, for the last time; whether to begin others."""
+
+    def tick(self) -> None:
+        """A moment passed."""
