@@ -1,7 +1,7 @@
 """The configs: what may be set, of which type, in which unit, within which limits.
 
-`Config` is of one run, `Command` of the sweep as a whole. `validate` and `command_of` refuse what is
-not allowed, all faults at once. A part's own keys are checked by its function (`cnnlab.parts`).
+`Config` is of one run, `Command` of the sweep as a whole. `validate` and `command_of` refuse what
+is not allowed, all faults at once. A part's own keys are checked by its function (`cnnlab.parts`).
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from pydantic.dataclasses import dataclass
 
 from cnnlab.compose import GROUPS, options
 from cnnlab.faults import Refused, nearest, unknown_key
+from cnnlab.files import writable
 from cnnlab.limits import CLOSED, Count, Seed
 from cnnlab.parts import keys_of
-from cnnlab.record import writable
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -37,7 +37,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def settle(folder: Path) -> None:
-    """Flushes a folder's list of names to the disk: what was moved into it stays after a power cut."""
+    """Flushes a folder's list of names to the disk: what was moved there survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -49,6 +49,18 @@ def leftovers(folder: Path) -> list[Path]:
     """The half-written files of killed processes in a folder."""
     with os.scandir(folder) as entries:
         return [Path(entry.path) for entry in entries if _LEFTOVER.fullmatch(entry.name)]
+
+
+def writable(folder: Path) -> str | None:
+    """Why nothing can be written below a folder; None if it can. Leaves no trace there."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return None
+    except OSError as error:
+        return error.strerror
 
 
 def _umask() -> int:

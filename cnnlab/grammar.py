@@ -146,8 +146,8 @@ def _refuse_several(argument: str, key: str) -> None:
     """Whether a key can be a factor at all."""
     if key == "device":
         raise Refused(
-            f"{argument}: the device is no factor: a run's result should not depend on it. Give one; "
-            "hydra.launcher.devices=[0,1] shares a sweep between GPUs."
+            f"{argument}: the device is no factor: a run's result should not depend on it. Give "
+            "one; hydra.launcher.devices=[0,1] shares a sweep between GPUs."
         )
     if key in ONE_VALUE or key == "sweep" or key.startswith("sweep."):
         listed = " A list has brackets: seeds=[3,4,11]." if key == "seeds" else ""

@@ -69,7 +69,7 @@ class Jobs:
         """Runs a job.
 
         Returns:
-            what its task returned, where that is a dict (with `status` and `error` where it raised);
+            what its task returned, where that is a dict, or `status` and `error` where it raised;
             and the whole JobReturn, pickled
         """
         index = self.sweep.first_number + number

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import slots
 from cnnlab.hydra_jobs import Setup, Sweep, failed
-from cnnlab.pool import Limits, Pool, warm_up
+from cnnlab.pool import Limits, Pool
+from cnnlab.server import warm_up
 from cnnlab.watcher import Watcher
 
 

@@ -54,7 +54,7 @@ def held(outputs: Path, what: str, *, wait: bool = True) -> Iterator[None]:
 
 @cache
 def _opened(outputs: str) -> int:
-    """The lock file, open for good: closing it anywhere would give back all of a process's locks."""
+    """The lock file, open for good: closing it would give back all locks that a process holds."""
     Path(outputs).mkdir(parents=True, exist_ok=True)
     return os.open(Path(outputs) / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 

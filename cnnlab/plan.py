@@ -13,7 +13,8 @@ from cnnlab import index, planfile, record
 from cnnlab.config import Command, Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
-from cnnlab.overrides import Expansion, Job, expand
+from cnnlab.grid import Expansion, Job
+from cnnlab.overrides import expand
 from cnnlab.parts import build
 
 STATES = ("done", "diverged", "failed", "partly trained", "pending")
@@ -130,9 +131,9 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         if not planfile.difference(planned, expansion.factors):
             return planned
     raise Refused(
-        f"name={name}: {outputs / name} holds a sweep with {planfile.told(differences, 0)}; this one "
-        f"has {planfile.told(differences, 1)}. Give it another name, e.g. name={other}, or vary the "
-        "key in one sweep, its values with a comma between."
+        f"name={name}: {outputs / name} holds a sweep with {planfile.told(differences, 0)}; this "
+        f"one has {planfile.told(differences, 1)}. Give it another name, e.g. name={other}, or "
+        "vary the key in one sweep, its values with a comma between."
     )
 
 

@@ -6,9 +6,7 @@ worker dies; others share a queue between workers.) Workers come from a fork ser
 heavy imports done, and has started no thread and no GPU.
 """
 
-import atexit
 import math
-import multiprocessing
 import os
 import signal
 import time
@@ -16,15 +14,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cnnlab import channel, worker
+from cnnlab.server import CONTEXT
 from cnnlab.watcher import Watcher
-
-CONTEXT = multiprocessing.get_context("forkserver")
 
 PATIENCE = 0.5
 """Seconds before a job that another process has in hand is offered again."""
@@ -37,25 +34,6 @@ MOMENT = 0.1
 
 MOST_STILLBORN = 3
 """Workers that may end before they take a job, one after the other."""
-
-
-def warm_up(modules: Sequence[str]) -> None:
-    """Starts the fork server, unless it runs; it imports modules while this process goes on."""
-    CONTEXT.set_forkserver_preload(["cnnlab.worker", *modules])
-    # One thread a worker: with two for one core, each step waits for the other's.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    forkserver.ensure_running()
-    atexit.register(_cool_down)
-
-
-def _cool_down() -> None:
-    """Ends the fork server with its process, also in the middle of its imports: a command that was
-    refused leaves nothing running."""
-    server = getattr(forkserver, "_forkserver", None)
-    number = getattr(server, "_forkserver_pid", None)
-    if number is not None:
-        with suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
 
 
 class WorkersBroken(RuntimeError):

@@ -17,7 +17,6 @@ import io
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -239,7 +238,7 @@ def set_aside(directory: Path) -> None:
 
 
 def drop_hollow(directory: Path) -> None:
-    """Takes away a directory that was made for a run which another process has trained elsewhere."""
+    """Takes away a directory that was made for a run which was then trained elsewhere."""
     hollow = {".hydra", "run.log"}
     if directory.is_dir() and {path.name for path in directory.iterdir()} <= hollow:
         shutil.rmtree(directory)
@@ -279,18 +278,6 @@ def write_json(path: Path, content: Any) -> None:
         ValueError: if a number is not finite, for which JSON has no word
     """
     write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def writable(folder: Path) -> str | None:
-    """Why nothing can be written below a folder; None if it can. Leaves no trace there."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            return None
-    except OSError as error:
-        return error.strerror
 
 
 def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from cnnlab.config import described
 from cnnlab.faults import Refused
 from cnnlab.grammar import is_hydras, normalise
 from cnnlab.overrides import expand
-from cnnlab.pool import warm_up
+from cnnlab.server import warm_up
 from cnnlab.terminal import console, labelled
 
 PRELOADED = ("cnnlab.task", "cnnlab.train", "torch._dynamo")

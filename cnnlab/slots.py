@@ -46,8 +46,8 @@ def environments(
         ]
         if not devices or len(set(devices)) < len(devices):
             faults.append(
-                f"hydra.launcher.devices={list(devices)}: name each device once; several workers of "
-                "one: hydra.launcher.per_device=2."
+                f"hydra.launcher.devices={list(devices)}: name each device once; several workers "
+                "of one: hydra.launcher.per_device=2."
             )
     if faults:
         raise Refused(faults)

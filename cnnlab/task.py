@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from cnnlab import channel, index, locks, plan
 from cnnlab.compose import GROUPS
 from cnnlab.config import command_of, validate
 from cnnlab.files import FULL
-from cnnlab.overrides import Job
+from cnnlab.grid import Job
 from cnnlab.provenance import git, versions
 from cnnlab.record import FINISHED, Record, Result, tell
 
@@ -51,9 +52,9 @@ def task(config: DictConfig) -> dict[str, Any]:
             raise channel.Later(str(planned)) from busy
         own = planned.parent
         found = index.find(outputs, own, [identity], elsewhere=not command.force)[0].get(identity)
-        if found is not None and found.result is not None:
-            if found.result["status"] in FINISHED or command.retry is None:
-                return outcome_of(found.result, found.directory)
+        result = found and found.result
+        if result and (result["status"] in FINISHED or command.retry is None):
+            return outcome_of(result, found.directory)
         directory = found.directory if found is not None else index.free(planned)
         try:
             stack.enter_context(_crashes_in(directory / "run.log"))
@@ -148,14 +149,19 @@ def _out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _crashes_in(path: Path) -> Iterator[TextIO]:
-    """A crash below Python (a segmentation fault, an abort) leaves its traceback in a file."""
+    """A crash below Python (a segmentation fault, an abort) leaves its traceback in a file.
+
+    So does SIGUSR1, with which the launcher asks a hanging run where it hangs.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     before = faulthandler.is_enabled()
     with open(path, "a", encoding="utf-8") as file:
         faulthandler.enable(file)
+        faulthandler.register(signal.SIGUSR1, file)
         try:
             yield file
         finally:
+            faulthandler.unregister(signal.SIGUSR1)
             faulthandler.disable()
             if before:
                 faulthandler.enable()

@@ -144,7 +144,7 @@ REFUSED = {
     "sweep=null": "sweep",
     "sweep.variants=[{overrides:'a\\'b'}]": "No closing quotation",
     "sweep.variants=[{overrides:x,extra:1}]": "sweep.variants.0.extra",
-    "sweep.variants=[{overrides:'norm=bn,none',published:{best_val_accuracy:1}}]": "several variants",
+    "sweep.variants=[{overrides:'lr=1,2',published:{best_val_accuracy:1}}]": "several variants",
     "sweep.variants=[{overrides:'seed=1'}]": "seeds=5",
     "sweep.variants=[{overrides:'norm=batchnorm'}]": "Nearest: bn",
     "sweep.desing=grid": "no such key",

@@ -1,0 +1,30 @@
+"""The fork server that worker processes come from, with the heavy imports done already."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import forkserver
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def warm_up(modules: Sequence[str]) -> None:
+    """Starts the fork server, unless it runs; it imports modules while this process goes on."""
+    CONTEXT.set_forkserver_preload(["cnnlab.worker", *modules])
+    # One thread a worker: with two for one core, each step waits for the other's.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    forkserver.ensure_running()
+    atexit.register(_cool_down)
+
+
+def _cool_down() -> None:
+    """Ends the fork server with its process, also in the middle of its imports: a command that was
+    refused leaves nothing running."""
+    server = getattr(forkserver, "_forkserver", None)
+    number = getattr(server, "_forkserver_pid", None)
+    if number is not None:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
