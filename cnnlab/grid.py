@@ -97,7 +97,10 @@ class Grid:
         for variant in found.command.sweep.variants or [Variant(overrides="")]:
             values = self._settings("sweep.variants", variant.overrides)
             if "seed" in values:
-                found.faults.append(fx)
+                found.faults.append(
+                    f"sweep.variants: '{variant.overrides}': seeds belong to the whole sweep: "
+                    "seeds=5."
+                )
             own.append((variant, values))
         lists = [({**values, **self.values}, values, variant) for variant, values in own]
         count = len(self.seeds) * sum(design.count(each, self.design) for each, _, _ in lists)
