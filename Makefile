@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep report test test-slow test-hydra14 lint clean
+.PHONY: help setup sweep report test test-slow test-kill test-hydra14 bench-sweep lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test: setup ## the tests that need seconds each
 
 test-slow: setup ## the tests that need minutes each
 	$(BIN)/python -m pytest -m slow
+
+test-kill: setup ## a sweep that is killed 50 times, compared with one that never was
+	$(BIN)/python tests/kill.py --kills 50
+
+bench-sweep: setup ## what a sweep costs over its task, beside Hydra's own launchers
+	$(BIN)/python -m benchmarks.sweep
 
 test-hydra14: setup ## the tests with Hydra 1.4 in the place of 1.3
 	$(BIN)/pip install --quiet --pre --upgrade --target .venv-hydra14 -c constraints-hydra14.txt hydra-core omegaconf

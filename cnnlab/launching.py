@@ -128,12 +128,8 @@ def launch(
     if not jobs:
         return []
     setup = Setup(Sweep(context, task_function, config, first_number, crew.prepare))
-    environments = slots.environments(
-        workers=settings["workers"],
-        devices=settings["devices"],
-        per_device=settings["per_device"],
-        device=OmegaConf.select(config, "device"),
-    )
+    device = OmegaConf.select(config, "device")
+    environments = slots.environments(**slots.chosen(settings), device=device)
     warm_up([])
     collector = _Collector(crew.watcher, jobs)
     limits = Limits(settings["timeout"], settings["tries"])

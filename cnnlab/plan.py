@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab import index, planfile, record
+from cnnlab import index, planfile, record, slots
 from cnnlab.config import Command, Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
 from cnnlab.grid import Expansion, Job
 from cnnlab.overrides import expand
 from cnnlab.parts import build
+from cnnlab.pool import Limits
 
 STATES = ("done", "diverged", "failed", "partly trained", "pending")
 
@@ -111,7 +112,7 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     expansion = expand(hydras, arguments)
     faults = expansion.faults + _faults_of_data(expansion.data, bool(expansion.faults))
     if not faults:
-        faults = _faults_of_jobs(expansion.jobs)
+        faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
@@ -236,6 +237,24 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
             faults += error.faults
         except MemoryError as error:
             faults.append(f"data: the images do not fit into memory: {error}.")
+    return faults
+
+
+def _faults_of_launcher(expansion: Expansion) -> list[str]:
+    """What is wrong with the settings of our launcher; another one checks its own."""
+    settings = expansion.launcher
+    if not settings["_target_"].startswith("hydra_plugins.cnnlab."):
+        return []
+    faults = []
+    device = expansion.jobs[0].config.device
+    for check in (
+        lambda: slots.environments(**slots.chosen(settings), device=device),
+        lambda: Limits(settings["timeout"], settings["tries"]),
+    ):
+        try:
+            check()
+        except Refused as refused:
+            faults += refused.faults
     return faults
 
 

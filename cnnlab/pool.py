@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cnnlab import channel, worker
+from cnnlab.faults import Refused
 from cnnlab.server import CONTEXT
 from cnnlab.watcher import Watcher
 
@@ -47,10 +48,22 @@ class Limits:
     Attributes:
         seconds: before a job counts as hanging; None: any time
         tries: how often a job is begun whose process dies
+
+    Raises:
+        Refused: with each limit that is none
     """
 
     seconds: float | None = None
     tries: int = 2
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.seconds is not None and not self.seconds > 0:
+            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
+        if self.tries < 1:
+            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
+        if faults:
+            raise Refused(faults)
 
 
 @dataclass(eq=False)

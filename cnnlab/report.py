@@ -143,7 +143,7 @@ def show(sweep: aggregate.Sweep, summary: pd.DataFrame, beside: pd.DataFrame, me
     if len(beside):
         _show_published(sweep, beside)
     if summary["n"].max() == 1:
-        console.print("One seed a variant: no verdict. Add seeds, e.g. seed=0,1,2,3,4.")
+        console.print("One seed a variant: no verdict. Add seeds, e.g. seeds=5.")
 
 
 def _show_published(sweep: aggregate.Sweep, beside: pd.DataFrame) -> None:

@@ -31,7 +31,7 @@ REFUSED, INTERRUPTED = 2, 130
 EXAMPLES = """\
   python -m cnnlab.run norm=bn lr=0.02 epochs=10
   python -m cnnlab.run -m norm=bn,none lr=0.01,0.02,0.1
-  python -m cnnlab.run -m lr=cosine lr.base=0.05,0.1 seed=0,1,2
+  python -m cnnlab.run -m lr=cosine lr.base=0.05,0.1 seeds=3 plan=true
   python -m cnnlab.run sweeps=bn_lr
   python -m cnnlab.run -m augment=none,crop_flip data=npz data.path=my.npz"""
 

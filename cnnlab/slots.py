@@ -2,10 +2,16 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cnnlab.faults import Refused
+
+
+def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a launcher's settings, those that `environments` takes."""
+    return {key: settings[key] for key in ("workers", "devices", "per_device")}
 
 
 def environments(

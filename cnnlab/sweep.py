@@ -10,12 +10,13 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from cnnlab import channel, locks, plan, planfile, record
+from cnnlab import channel, locks, plan, planfile, record, slots
 from cnnlab.data.share import Shared, share
 from cnnlab.display import Display
 from cnnlab.files import FULL
 from cnnlab.launching import Crew
 from cnnlab.pool import WorkersBroken
+from cnnlab.preview import preview
 from cnnlab.terminal import console
 
 FAILED, INTERRUPTED = 1, 130
@@ -36,6 +37,9 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
         SystemExit: with FAILED or INTERRUPTED, if not all is done
     """
     _announce(planned)
+    if planned.command.plan:
+        preview(planned, _workers(planned, launcher))
+        return []
     outcomes: Outcomes = {}
     try:
         if planned.command.force:
@@ -60,6 +64,14 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
     if _conclude(planned, outcomes):
         raise SystemExit(FAILED)
     return returns
+
+
+def _workers(planned: plan.Plan, launcher: Launcher) -> int:
+    """How many runs are trained at the same time."""
+    if not hasattr(launcher, "crew"):
+        return 1
+    device = planned.runs[0].job.config.device
+    return len(slots.environments(**slots.chosen(launcher.settings), device=device))
 
 
 def _announce(planned: plan.Plan) -> None:

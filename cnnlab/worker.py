@@ -1,5 +1,6 @@
 """A worker process: does one job after the other, and tells its pool how each goes."""
 
+import gc
 import logging
 import os
 import queue
@@ -72,6 +73,7 @@ def main(connection: Connection, setup: bytes, environment: dict[str, str], inhe
     threading.Thread(target=worker.listen, daemon=True).start()
     job: Job = cloudpickle.loads(setup)(inherited)
     channel.listener = worker
+    gc.freeze()  # what was imported is no garbage: not looked through again, nor copied from others
     worker.tell("ready")
     while True:
         number, payload, worker.alone = worker.jobs.get()

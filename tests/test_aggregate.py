@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, SMALL
 from test_record import result_of
 
-from cnnlab import aggregate, plan
+from cnnlab import aggregate, plan, planfile
 from cnnlab.record import METRICS, TIMING, Record
 
 
@@ -17,15 +17,15 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
     """Plans a sweep and writes the records that training would leave; nothing is trained."""
     plan.make.cache_clear()
     planned = plan.make((), (*SMALL, "name=mine", *arguments))
-    plan.write(planned)
+    planfile.write(planned)
     for run in planned.runs:
         state = status(run)
         if state == "pending":
             continue
-        record = Record(run.directory)
+        record = Record(run.directory, run.run_id)
         for epoch in (1, 2) if state == "done" else ():
             values = {"epoch": epoch, "train_accuracy": 0.5, "val_accuracy": accuracy(run)}
-            record.epoch({**dict.fromkeys(METRICS, 0.1), **values}, dict.fromkeys(TIMING, 1))
+            record.add({**dict.fromkeys(METRICS, 0.1), **values}, dict.fromkeys(TIMING, 1), {})
         record.finish(
             result_of(
                 run_id=run.run_id,
@@ -33,6 +33,7 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
                 error=None if state == "done" else "reason",
                 config=asdict(run.job.config),
                 choices=run.job.choices,
+                data_fingerprint=run.fingerprint,
                 best_val_accuracy=accuracy(run) if state == "done" else None,
                 final_val_accuracy=accuracy(run) if state == "done" else None,
                 final_train_accuracy=0.5,
@@ -40,6 +41,11 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
             )
         )
     return planned
+
+
+def forget_plan(planned):
+    """Without its plan.json a sweep's name can be taken by runs of other settings."""
+    (planned.folder / "plan.json").unlink()
 
 
 def test_runs_are_one_row_each_in_the_order_of_the_sweep():
@@ -77,7 +83,7 @@ def test_a_number_that_varies_within_a_choice_is_a_factor():
 
 
 def test_runs_of_other_settings_under_one_name_are_never_pooled():
-    sweep_on_disk("norm=bn,none", "epochs=2")
+    forget_plan(sweep_on_disk("norm=bn,none", "epochs=2"))
     sweep = aggregate.read(sweep_on_disk("norm=bn,none", "epochs=3").folder)
     assert sweep.factors == ["norm", "epochs"]
     assert sweep.runs["variant"].nunique() == 4
@@ -102,7 +108,7 @@ def test_damaged_results_are_counted_as_unreadable():
 
 def test_runs_on_different_images_are_never_pooled():
     """A corrected file under its old name is another dataset, not another seed."""
-    sweep_on_disk("norm=bn,none", "data.seed=1")
+    forget_plan(sweep_on_disk("norm=bn,none", "data.seed=1"))
     sweep = aggregate.read(sweep_on_disk("norm=bn,none", "data.seed=2").folder)
     assert "data.fingerprint" in sweep.factors
     assert sweep.runs["variant"].nunique() == 4
@@ -120,14 +126,14 @@ def test_a_damaged_plan_is_kept_aside_and_written_anew(text):
     path = planned.folder / "plan.json"
     path.write_text(text)
     assert len(aggregate.read(planned.folder).runs) == 2
-    plan.write(planned)
+    planfile.write(planned)
     assert (planned.folder / "plan.unreadable.json").read_text() == text
-    assert len(plan.read(path)["runs"]) == 2
+    assert len(planfile.read(path)["runs"]) == 2
 
 
 def test_a_sweep_without_its_plan_is_read_from_its_results():
     planned = sweep_on_disk("norm=bn,none", "lr=0.1,0.2")
-    (planned.folder / "plan.json").unlink()
+    forget_plan(planned)
     sweep = aggregate.read(planned.folder)
     assert sorted(sweep.factors) == ["lr", "norm"]
     assert set(sweep.runs["status"]) == {"done"}

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import pytest
 from conftest import SMALL, config_of
 
-from cnnlab import plan, record
+from cnnlab import plan, planfile, record
+from cnnlab.compose import GROUPS
 from cnnlab.faults import Refused
 
 
@@ -80,7 +81,7 @@ def test_an_adhoc_name_depends_on_the_runs_alone():
 
 
 def finish(run, status: str = "done") -> None:
-    record.Record(run.directory).finish(
+    record.Record(run.directory, run.run_id).finish(
         record.Result(
             run_id=run.run_id, name="x", status=status, config=asdict(run.job.config),
             choices=run.job.choices, overrides=[], data_fingerprint="", device="", versions={},
@@ -88,15 +89,36 @@ def finish(run, status: str = "done") -> None:
     )  # fmt: skip
 
 
-def test_finished_runs_are_not_pending_and_failed_ones_are():
+def test_finished_and_failed_runs_are_not_pending_but_with_retry_failed_ones_are():
     command = (*SMALL, "name=mine", "norm=bn,none,gn,ln")
     runs = plan.make((), command).runs
     for run, status in zip(runs, ("done", "diverged", "failed"), strict=False):
         finish(run, status)
     plan.make.cache_clear()
-    assert [run.run_id for run in plan.make((), command).pending] == [
-        run.run_id for run in runs[2:]
-    ]
+    again = plan.make((), command)
+    assert [run.state for run in again.runs] == ["done", "diverged", "failed", "pending"]
+    assert [run.run_id for run in again.pending] == [runs[3].run_id]
+    retried = plan.make((), (*command, "retry=failed"))
+    assert [run.run_id for run in retried.pending] == [run.run_id for run in runs[2:]]
+    assert [run.directory for run in retried.runs] == [run.directory for run in runs]
+
+
+def test_a_run_with_a_finished_epoch_is_partly_trained_and_pending():
+    command = (*SMALL, "name=mine")
+    (run,) = plan.make((), command).runs
+    row = dict.fromkeys(record.METRICS, 1)
+    begun = record.Record(run.directory, run.run_id)
+    begun.add(row, dict.fromkeys(record.TIMING, 1), {})
+    plan.make.cache_clear()
+    (again,) = plan.make((), command).pending
+    assert (again.state, again.epoch, again.directory) == ("partly trained", 1, run.directory)
+
+
+def test_seeds_are_ordered_one_after_the_other_each_with_all_variants():
+    """So an interrupted sweep has compared every variant."""
+    made = plan.make((), (*SMALL, "seed=1,0", "norm=bn,none"))
+    told = [(run.job.config.seed, run.job.choices["norm"]) for run in made.runs]
+    assert told == [(1, "bn"), (1, "none"), (0, "bn"), (0, "none")]
 
 
 def test_a_damaged_result_is_not_taken_for_a_finished_run():
@@ -106,25 +128,49 @@ def test_a_damaged_result_is_not_taken_for_a_finished_run():
     path = run.directory / "result.json"
     path.write_text(path.read_text()[:-20])
     plan.make.cache_clear()
-    assert len(plan.make((), command).pending) == 1
+    (again,) = plan.make((), command).pending
+    assert again.directory != run.directory  # whoever can repair it still has it
+    assert plan.make((), command).notes == (f"{run.directory}: result.json is damaged",)
 
 
-def test_a_written_plan_reads_back_and_keeps_what_it_had():
-    first = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
-    plan.write(first)
-    plan.write(plan.make((), (*SMALL, "name=mine", "norm=bn,gn", "epochs=2")))
-    found = plan.read(first.folder / "plan.json")
+def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():
+    first = plan.make((), (*SMALL, "name=mine", "norm=bn,none,ln", "epochs=2"))
+    planfile.write(first)
+    finish(first.runs[1])
+    wider = (*SMALL, "name=mine", "norm=bn,gn", "epochs=2,3")
+    planfile.write(plan.make((), wider))
+    found = planfile.read(first.folder / "plan.json")
     told = [(run["settings"]["norm"], run["settings"]["epochs"]) for run in found["runs"]]
-    assert told == [("bn", 30), ("none", 30), ("bn", 2), ("gn", 2)]
-    assert found["factors"] == ["norm"]
-    assert plan.read(first.folder / "nothing.json") is None
+    assert told == [("bn", 2), ("none", 2), ("bn", 3), ("gn", 2), ("gn", 3)]
+    assert found["factors"] == ["norm", "epochs"]
+    assert [run["run_id"] for run in found["runs"][:2]] == [run.run_id for run in first.runs[:2]]
+    assert planfile.read(first.folder / "nothing.json") is None
     (first.folder / "plan.json").write_text("{")
-    assert plan.read(first.folder / "plan.json") is None
+    assert planfile.read(first.folder / "plan.json") is None
+
+
+def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
+    planned = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
+    planfile.write(planned)
+    before = (planned.folder / "plan.json").read_text()
+    with pytest.raises(Refused, match="holds a sweep with epochs=30; this one has epochs=2"):
+        plan.make((), (*SMALL, "name=mine", "norm=bn,gn", "epochs=2"))
+    assert (planned.folder / "plan.json").read_text() == before
+
+
+def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
+    first = plan.make((), (*SMALL, "sweeps=bn_lr"))
+    planfile.write(first)
+    other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=1"))
+    assert (first.name, other.name) == ("bn_lr", "bn_lr-epochs-1")
+    assert {run.directory.parent for run in other.runs} == {other.folder}
+    plan.make.cache_clear()
+    assert plan.make((), (*SMALL, "sweeps=bn_lr", "lr=0.01")).name == "bn_lr"
 
 
 def test_settings_have_no_paths_and_no_targets():
     config = config_of("data=folder", "data.path=/", "augment=crop_flip")
-    flat = plan.settings(asdict(config), dict.fromkeys(plan.GROUPS, "x"), "0123456789")
+    flat = planfile.settings(asdict(config), dict.fromkeys(GROUPS, "x"), "0123456789")
     assert flat["data.fingerprint"] == "01234567"
     assert flat["augment.crop.padding"] == 4
     assert not {"data.path", "data.root", "norm._target_", "outputs", "device"} & set(flat)

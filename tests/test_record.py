@@ -1,12 +1,14 @@
 """What a run leaves: whole files, in a schema that does not change unnoticed."""
 
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cnnlab import record
+from cnnlab import checkpoint, record
+from cnnlab.files import writable
 from cnnlab.record import Record, Result, read_result
 
 
@@ -56,17 +58,102 @@ def test_a_result_of_another_version_is_none(tmp_path):
 def test_a_number_that_is_not_finite_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         Record(tmp_path).finish(result_of(best_val_accuracy=float("nan")))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]  # it can go on
 
 
-def test_an_unfinished_record_is_begun_afresh(tmp_path):
-    first = Record(tmp_path)
-    row = dict.fromkeys(record.METRICS, 1)
-    first.epoch(row, dict.fromkeys(record.TIMING, 1))
-    first.best({"w": np.zeros(3, np.float32)})
-    Record(tmp_path).epoch(row, dict.fromkeys(record.TIMING, 1))
+ROW, TIMES = dict.fromkeys(record.METRICS, 1), dict.fromkeys(record.TIMING, 1)
+
+
+def begun(directory, run_id="a" * 32, made_with=None) -> Record:
+    """A record of one epoch, whose weights are its best."""
+    first = Record(directory, run_id, made_with or {"device": "cpu"})
+    first.outcome.best_val_accuracy, first.outcome.best_epoch = 0.5, 1
+    first.best({"w": np.arange(3, dtype=np.float32)})
+    first.add(ROW, TIMES, {"weights/w": np.ones(2, np.float32)}, seconds=1.5)
+    return first
+
+
+def test_an_unfinished_record_is_continued(tmp_path):
+    first = begun(tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    again = Record(tmp_path, "a" * 32, {"device": "cpu"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+    assert (again.epoch, again.seconds, again.discarded) == (1, 1.5, False)
+    assert asdict(again.outcome) == asdict(first.outcome)
+    assert again.state["weights/w"].tolist() == [1, 1]
+    assert again.best_weights["w"].tolist() == [0, 1, 2]
+    again.add({**ROW, "epoch": 2}, {**TIMES, "epoch": 2}, {})
+    assert (tmp_path / "metrics.csv").read_text().count("\n") == 3
+    assert (tmp_path / "timing.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("lost", ["metrics.csv", "timing.csv", "best.safetensors"])
+def test_the_checkpoint_alone_brings_back_the_other_files(lost, tmp_path):
+    """A kill between two files leaves them in disagreement: the checkpoint counts."""
+    begun(tmp_path)
+    before = (tmp_path / lost).read_bytes()
+    (tmp_path / lost).write_text("of an epoch that the checkpoint does not know")
+    Record(tmp_path, "a" * 32)
+    assert (tmp_path / lost).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("run_id", "made_with"), [("b" * 32, {"device": "cpu"}), ("a" * 32, {"device": "cuda"})]
+)
+def test_an_unfinished_record_that_does_not_fit_is_begun_afresh(run_id, made_with, tmp_path):
+    """Another run's, or of a device that computes other numbers."""
+    begun(tmp_path)
+    afresh = Record(tmp_path, run_id, made_with)
+    assert afresh.discarded
+    assert (afresh.epoch, afresh.seconds, afresh.state, afresh.best_weights) == (0, 0, {}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    afresh.add(ROW, TIMES, {})
     assert (tmp_path / "metrics.csv").read_text().count("\n") == 2
     assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_damaged_checkpoint_is_begun_afresh(tmp_path):
+    begun(tmp_path)
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:-1])
+    afresh = Record(tmp_path, "a" * 32, {"device": "cpu"})
+    assert (afresh.epoch, afresh.state) == (0, {})
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path):
+    (tmp_path / ".best.safetensors.part-abcd1234").touch()
+    (tmp_path / ".mine").touch()
+    Record(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".mine", checkpoint.NAME}
+
+
+def test_a_finished_record_keeps_no_checkpoint(tmp_path):
+    begun(tmp_path).finish(result_of())
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "metrics.csv", "timing.csv", "best.safetensors", "result.json",
+    }  # fmt: skip
+
+
+def test_a_failed_record_is_begun_again_and_its_result_is_gone(tmp_path):
+    begun(tmp_path).finish(result_of(status="failed"))
+    again = Record(tmp_path, "a" * 32, {"device": "cpu"})
+    assert again.epoch == 0
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_a_failed_record_with_its_checkpoint_goes_on(tmp_path):
+    begun(tmp_path).finish(result_of(status="failed"), keep_checkpoint=True)
+    again = Record(tmp_path, "a" * 32, {"device": "cpu"})
+    assert again.epoch == 1
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_result_that_cannot_be_read_is_never_replaced(tmp_path):
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(FileExistsError, match=r"holds a result\.json that is not this run's"):
+        Record(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_weights_read_back_as_they_were(tmp_path):
@@ -96,7 +183,7 @@ def test_files_are_as_readable_as_the_user_lets_them_be(tmp_path):
 
 
 def test_writable_says_why_not_and_leaves_nothing(tmp_path):
-    assert record.writable(tmp_path / "new" / "folder") is None
+    assert writable(tmp_path / "new" / "folder") is None
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    assert record.writable(tmp_path / "file" / "below") == "Not a directory"
+    assert writable(tmp_path / "file" / "below") == "Not a directory"

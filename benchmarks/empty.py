@@ -1,0 +1,22 @@
+"""A Hydra app whose task does nothing: what is left is what the sweeper and the launcher cost."""
+
+import hydra
+from omegaconf import DictConfig
+
+from cnnlab.compose import CONF, hydra_options, register_sweeps
+from cnnlab.server import warm_up
+
+
+@hydra.main(
+    config_path=str(CONF),
+    config_name="config",
+    **hydra_options(execution_whitelist=("cnnlab.terminal.ConsoleHandler",)),
+)
+def empty(config: DictConfig) -> None:
+    """Does nothing."""
+
+
+if __name__ == "__main__":
+    warm_up([])
+    register_sweeps()
+    empty()
