@@ -110,6 +110,9 @@ class Display:
 
         return self._ended(number, lost(self.runs[number], reason))
 
+    def stopping(self) -> None:
+        say("Stopping after the current epochs. Ctrl-C again stops at once.", logging.WARNING)
+
     def tick(self) -> None:
         now = time.monotonic()
         if console.is_terminal and now - self.pictured >= REFRESH:
@@ -180,7 +183,9 @@ class Display:
         head = f"{self.planned.name}: {self.finished}/{total} done{failed}, {self._left()}{best}"
         whole.add_row(Text(head, style="bold", overflow="ellipsis", no_wrap=True))
         table = Table.grid(padding=(0, 1))
-        table.add_column(max_width=28, no_wrap=True, overflow="ellipsis")
+        table.add_column(max_width=26, no_wrap=True, overflow="ellipsis")
+        for _ in range(5):
+            table.add_column(no_wrap=True)
         for known in self.active.values():
             table.add_row(*self._row(known))
         whole.add_row(table)
@@ -193,12 +198,12 @@ class Display:
         epoch, epochs = event["epoch"], event["epochs"]
         inside = event.get("step", 0) / event.get("steps", 1)
         completed = epoch if not inside else epoch - 1 + inside
-        row = [known.label, ProgressBar(epochs, completed, width=10), f"epoch {epoch}/{epochs}"]
+        row = [known.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
         if "train_loss" in event:
             speed = event["images"] / max(event["seconds"], 1e-9)
             row.append(f"loss {event['train_loss']:.3f}")
             row.append(f"acc {event['val_accuracy']:.3f}")
-            row.append(f"{speed:,.0f} img/s")
+            row.append(f"{speed / 1000:.1f}k img/s")
         return row
 
     def _left(self) -> str:

@@ -41,6 +41,9 @@ class Unwatched:
     def lost(self, number: int, reason: str) -> bool:
         return True
 
+    def stopping(self) -> None:
+        pass
+
     def tick(self) -> None:
         pass
 

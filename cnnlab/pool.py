@@ -276,6 +276,7 @@ class Pool:
 
     def _see_to_interrupts(self) -> None:
         if self.interrupts and not self._stopping:
+            self.watcher.stopping()
             self._stop()
         if self.interrupts > 1:
             for member in self._busy:

@@ -17,6 +17,7 @@ import io
 import json
 import logging
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -96,7 +97,6 @@ class Record:
         outcome: what training found so far
         epoch: the last finished one; 0 before the first
         state: the trainer's arrays after that epoch, by name
-        seconds: of training before this try
 
     Args:
         directory: made if it is missing
@@ -134,6 +134,7 @@ class Record:
         self.outcome = Outcome(**self._checkpoint.outcome)
         self.state = {k: v for k, v in self._checkpoint.tensors.items() if not k.startswith(_BEST)}
         self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
+        self._before, self._began = self._checkpoint.seconds, time.perf_counter()
         self._begin(fits)
 
     def _begin(self, fits: bool) -> None:
@@ -157,7 +158,8 @@ class Record:
 
     @property
     def seconds(self) -> float:
-        return self._checkpoint.seconds
+        """That the run has taken so far, all its tries together."""
+        return self._before + time.perf_counter() - self._began
 
     @property
     def best_weights(self) -> dict[str, Any]:
@@ -178,7 +180,6 @@ class Record:
         metrics: Mapping[str, Any],
         timing: Mapping[str, Any],
         state: Mapping[str, Any],
-        seconds: float = 0.0,
     ) -> None:
         """Notes a finished epoch, and all that is needed to go on from it.
 
@@ -186,13 +187,12 @@ class Record:
             metrics: a row of metrics.csv; keys as in METRICS
             timing: a row of timing.csv; keys as in TIMING
             state: the trainer's arrays, by name
-            seconds: of training so far
         """
         self._checkpoint.epoch = metrics["epoch"]
         self._checkpoint.metrics.append(dict(metrics))
         self._checkpoint.timing.append(dict(timing))
         self._checkpoint.outcome = asdict(self.outcome)
-        self._checkpoint.seconds = seconds
+        self._checkpoint.seconds = self.seconds
         self._checkpoint.tensors = {**state, **self._best}
         checkpoint.write(self.directory, self._checkpoint)
         _append(self.directory / "metrics.csv", METRICS, metrics)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from logging import WARNING
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cnnlab.files import FULL
 from cnnlab.launching import Crew
 from cnnlab.pool import WorkersBroken
 from cnnlab.preview import preview
-from cnnlab.terminal import console
+from cnnlab.terminal import console, say
 
 FAILED, INTERRUPTED = 1, 130
 """Exit codes of a sweep that is not all done."""
@@ -43,9 +44,7 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
     outcomes: Outcomes = {}
     try:
         if planned.command.force:
-            for run in planned.runs:
-                if run.directory.exists():
-                    record.set_aside(run.directory)
+            _set_aside(planned)
         _write(planned, {})
         returns = _launch(planned, launcher, outcomes)
     except KeyboardInterrupt:
@@ -64,6 +63,18 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
     if _conclude(planned, outcomes):
         raise SystemExit(FAILED)
     return returns
+
+
+def _set_aside(planned: plan.Plan) -> None:
+    """Makes room for fresh records."""
+    for run in planned.runs:
+        if not run.directory.exists():
+            continue
+        try:
+            with locks.held(planned.outputs, run.run_id, wait=False):
+                record.set_aside(run.directory)
+        except locks.Busy:
+            say(f"{run.directory.name}: another process is training it; left as it is.", WARNING)
 
 
 def _workers(planned: plan.Plan, launcher: Launcher) -> int:

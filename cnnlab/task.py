@@ -3,7 +3,6 @@
 import faulthandler
 import logging
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from cnnlab.config import command_of, validate
 from cnnlab.files import FULL
 from cnnlab.grid import Job
 from cnnlab.provenance import git, versions
-from cnnlab.record import FINISHED, Record, Result, tell
+from cnnlab.record import FINISHED, Record, Result, read_result, tell
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +61,7 @@ def task(config: DictConfig) -> dict[str, Any]:
         except OSError as error:
             if error.errno in FULL:
                 raise channel.DiskFull(f"{directory}: {error.strerror}") from error
+            log.debug("The run could not be recorded", exc_info=True)
             raise
 
 
@@ -77,7 +77,6 @@ def _train(run: plan.Run) -> dict[str, Any]:
         log.warning(
             "Its checkpoint was made with other versions or another device: it begins afresh."
         )
-    began = time.perf_counter()
     try:
         train([config], plan.load(config), [record])
     except channel.Stopped:
@@ -90,7 +89,7 @@ def _train(run: plan.Run) -> dict[str, Any]:
             raise channel.Alone(_told(error)) from error
         record.outcome.status = "failed"
         record.outcome.error = _told(error)
-    result = result_of(run, record, device, record.seconds + time.perf_counter() - began)
+    result = result_of(run, record, device)
     record.finish(result)
     tell(asdict(result), run.directory)
     return outcome_of(asdict(result), run.directory)
@@ -102,15 +101,24 @@ def lost(run: plan.Run, reason: str) -> dict[str, Any]:
     Returns:
         as `task`
     """
-    with locks.held(run.directory.parent.parent.resolve(), run.run_id):
+    untold = {"status": "failed", "error": reason, "best_val_accuracy": None, "best_epoch": None}
+    with ExitStack() as stack:
+        try:
+            outputs = run.directory.parent.parent.resolve()
+            stack.enter_context(locks.held(outputs, run.run_id, wait=False))
+        except locks.Busy:  # another process goes on with it already
+            return {**untold, "directory": str(run.directory)}
+        result = read_result(run.directory)
+        if result is not None and result["status"] in FINISHED:  # and came to an end
+            return outcome_of(result, run.directory)
         record = Record(run.directory, run.run_id)
         record.outcome.status, record.outcome.error = "failed", reason
-        result = result_of(run, record, record.device, record.seconds)
+        result = result_of(run, record, record.device)
         record.finish(result, keep_checkpoint=True)
     return outcome_of(asdict(result), run.directory)
 
 
-def result_of(run: plan.Run, record: Record, device: str, seconds: float) -> Result:
+def result_of(run: plan.Run, record: Record, device: str) -> Result:
     """The content of a run's result.json."""
     commit, dirty = git()
     return Result(
@@ -120,7 +128,7 @@ def result_of(run: plan.Run, record: Record, device: str, seconds: float) -> Res
         choices=run.job.choices,
         overrides=list(run.job.overrides),
         data_fingerprint=run.fingerprint,
-        seconds=round(seconds, 3),
+        seconds=round(record.seconds, 3),
         device=device,
         versions=versions(),
         git_commit=commit,

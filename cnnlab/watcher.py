@@ -24,5 +24,8 @@ class Watcher(Protocol):
     def lost(self, number: int, reason: str) -> bool:
         """A job's process died or hung, for the last time; whether to begin others."""
 
+    def stopping(self) -> None:
+        """A person asked to stop; each job is let come to a place where it can be continued."""
+
     def tick(self) -> None:
         """A moment passed."""

@@ -35,8 +35,8 @@ IMAGES = ("data=synthetic", "data.images=80", "data.size=12", "data.classes=4", 
 GRID = ("norm=bn,none", "lr=0.003,0.01", "seeds=3")
 
 COLUMNS = {
-    "metrics.csv": "epoch train_loss train_accuracy val_loss val_accuracy lr".split(),
-    "timing.csv": "epoch seconds memory_mb".split(),
+    "metrics.csv": ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"],
+    "timing.csv": ["epoch", "seconds", "memory_mb"],
 }
 WHOLE = {".hydra", "best.safetensors", "metrics.csv", "result.json", "run.log", "timing.csv"}
 """What a finished run's folder holds, and nothing else."""
@@ -243,7 +243,8 @@ class Victim:
                 return told
             if training is not None and now - training >= patience:
                 return f"{told} (did not come)"
-            time.sleep(0.0003)
+            near = training is not None or armed_from_the_start
+            time.sleep(0.0005 if near else 0.01)  # looking takes time from the sweep
         return None
 
     def _look_at_results(self, stamps: dict[str, Stamp]) -> None:

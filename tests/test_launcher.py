@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
+import hydra
 import pytest
 from conftest import python_path
 from hydra import initialize_config_dir
@@ -30,6 +32,7 @@ from omegaconf import OmegaConf
 from cnnlab.compose import hydra_options
 from cnnlab.faults import Refused
 
+HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
 TWO_WORKERS = ["hydra.launcher.workers=2"]
 
 
@@ -88,9 +91,7 @@ def launch(tmp_path, hydra_restore_singletons):
                 ],
                 run_mode=RunMode.MULTIRUN,
             )  # fmt: skip
-            context = HydraContext(
-                config_loader=hydra_.config_loader, callbacks=Callbacks(config)
-            )
+            context = HydraContext(config_loader=hydra_.config_loader, callbacks=Callbacks(config))
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=context, task_function=task, config=config
             )
@@ -147,6 +148,19 @@ def test_a_task_that_raises_fails_with_its_own_exception_and_the_others_complete
     assert (returns[0].return_value, returns[2].return_value) == (0, 2)
     with pytest.raises(KeyError, match="the key that was missing"):
         _ = returns[1].return_value
+
+
+@pytest.mark.xfail(
+    HYDRA < (1, 4), strict=True, reason="pickling drops tracebacks; Hydra 1.4 keeps them itself"
+)
+def test_an_exception_says_where_in_the_task_it_was_raised(launch):
+    def deep_inside():
+        raise ValueError("wrong")
+
+    (returned,) = launch(lambda config: deep_inside(), "x=1")
+    with pytest.raises(ValueError, match="wrong") as raised:
+        _ = returned.return_value
+    assert "in deep_inside" in "".join(traceback.format_exception(raised.value))
 
 
 def test_a_job_that_cannot_be_composed_fails_and_the_others_complete(launch):
@@ -235,7 +249,9 @@ def test_each_job_has_its_own_directory_and_hydras_files_in_it(launch, tmp_path)
     returns = launch(task, "x=1", "y=2", "hydra.sweep.subdir=mine x=3", first=7)
     places = [tmp_path / "jobs" / name for name in ("7", "8", "mine")]
     assert [Path(each.return_value) for each in returns] == places
-    for returned, place, overrides in zip(returns, places, (["x=1"], ["y=2"], ["x=3"]), strict=True):
+    for returned, place, overrides in zip(
+        returns, places, (["x=1"], ["y=2"], ["x=3"]), strict=True
+    ):
         assert {path.name for path in (place / ".hydra").iterdir()} == {
             "config.yaml", "hydra.yaml", "overrides.yaml",
         }  # fmt: skip

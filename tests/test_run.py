@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, command, python_path
 
+from cnnlab import checkpoint
+from cnnlab.config import COMMAND
 from cnnlab.overrides import expand
 from cnnlab.record import read_result
 from cnnlab.run import EXAMPLES
@@ -21,6 +23,11 @@ QUICK = (*SMALL, "epochs=2")
 
 def results(outputs):
     return {path.parent: json.loads(path.read_text()) for path in outputs.glob("*/*/result.json")}
+
+
+def times(outputs):
+    """When each file of each record was last written."""
+    return {path: path.stat().st_mtime_ns for path in outputs.glob("*/*/*.*")}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,7 @@ def test_a_grid_trains_every_cell_and_leaves_whole_records(grid):
         assert result["status"] == "done"
         assert result["stack_size"] == 1
         assert result["test_accuracy"] is None
+        assert not set(COMMAND) & set(result["config"])  # they are of the sweep, not of a run
         assert {"torch", "hydra-core", "python"} <= set(result["versions"])
         assert re.fullmatch(r"[0-9a-f]{32}", result["run_id"])
         assert directory.name.endswith(result["run_id"][:8])
@@ -58,33 +66,53 @@ def test_what_is_printed_fits_a_terminal_of_80_columns(grid):
 
 
 def test_what_is_printed_is_what_a_person_wants_to_know(grid):
+    """A line a finished run, and the best so far wherever that changes; no run's own log."""
     place, done = grid
-    assert "Sweep g: 6 runs, 6 to train." in done.stdout
-    assert re.search(r"SimpleNN, [\d,]+ parameters, on (cpu|cuda|mps) \(", done.stdout)
-    assert "72 training and 8 validation images of 3x12x12" in done.stdout
-    for result in results(place / "outputs").values():
-        best = f"Best validation accuracy: {result['best_val_accuracy']:.4f}"
-        assert f"{best} (epoch {result['best_epoch']})" in done.stdout
-    assert done.stdout.count("Record: ") == 6
-    assert "6 done, 0 diverged, 0 failed. Compare: python -m cnnlab.report name=g" in done.stdout
+    first, *lines, last = done.stdout.splitlines()
+    assert first == "Sweep g: 6 runs, 6 to train."
+    assert last == "6 done, 0 diverged, 0 failed. Compare: python -m cnnlab.report name=g"
+    runs = [line for line in lines if line.startswith("[")]
+    assert [line[:6] for line in runs] == [f"[{number}/6] " for number in range(1, 7)]
+    told = {re.fullmatch(r"\[\d/6\] (.+), \d+\.\d s", line).group(1) for line in runs}
+    found = results(place / "outputs").values()
+    assert told == {
+        f"norm={r['choices']['norm']} lr={r['config']['lr']['base']} seed=0: "
+        f"{r['best_val_accuracy']:.4f} at epoch {r['best_epoch']}"
+        for r in found
+    }
+    leaders = [line for line in lines if line not in runs]
+    assert all(line.startswith("      best so far: norm=") for line in leaders)
+    assert leaders[-1].endswith(f", {max(r['best_val_accuracy'] for r in found):.4f}")
+    accuracies = [line[-6:] for line in leaders]
+    assert accuracies == sorted(accuracies)
 
 
 def test_the_same_command_again_trains_nothing(grid):
     place, _ = grid
-    before = {path: path.stat().st_mtime_ns for path in place.rglob("outputs/*/*/*.*")}
+    before = times(place / "outputs")
+    assert len(before) == 6 * 6
     again = command("run", "-m", "lr=1e-2,0.02,0.1", "norm=bn,none", *QUICK, "name=g", cwd=place)
     assert again.returncode == 0
     assert "6 runs, 0 to train" in again.stdout
-    assert {path: path.stat().st_mtime_ns for path in place.rglob("outputs/*/*/*.*")} == before
+    assert times(place / "outputs") == before
 
 
-def test_a_single_run_that_is_there_is_told_not_trained(tmp_path):
+def test_a_single_run_prints_its_log_and_is_told_not_trained_where_it_is_there(tmp_path):
     first = command("run", *QUICK, cwd=tmp_path)
     again = command("run", *QUICK, cwd=tmp_path)
-    line = next(row for row in first.stdout.splitlines() if row.startswith("Best"))
-    assert line in again.stdout
-    assert "0 to train" in again.stdout
-    assert len(results(tmp_path / "outputs")) == 1
+    ((directory, result),) = results(tmp_path / "outputs").items()
+    assert "1 run, 1 to train." in first.stdout
+    assert re.search(r"SimpleNN, [\d,]+ parameters, on (cpu|cuda|mps) \(", first.stdout)
+    assert "72 training and 8 validation images of 3x12x12" in first.stdout
+    assert len(re.findall(r"^epoch   [12]  .* s(?:  best)?$", first.stdout, re.M)) == 2
+    best = f"{result['best_val_accuracy']:.4f} (epoch {result['best_epoch']})"
+    for done in (first, again):
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(f"Best validation accuracy: {best}\n") == 1
+        assert done.stdout.count("Record: ") == 1
+        assert str(directory.relative_to(tmp_path)) in done.stdout
+    assert "1 run, 0 to train." in again.stdout
+    assert "epoch   1" not in again.stdout
 
 
 def test_the_same_run_elsewhere_leaves_the_same_metrics_and_weights(grid):
@@ -140,25 +168,50 @@ def test_one_bad_run_costs_only_itself(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
     assert "Failed: RuntimeError: broken on purpose" in done.stdout
     assert str(directory) in done.stdout
-    # Mended, the same command trains what is missing, and nothing else.
+    assert "2 done, 0 diverged, 1 failed." in done.stdout
+    assert "retry=failed, added to the same command, trains failed runs again." in done.stdout
+    # Mended, the same command lists it again; with retry=failed it trains that, and nothing else.
     (tmp_path / "sitecustomize.py").unlink()
-    again = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", cwd=tmp_path)
+    before = times(tmp_path / "outputs")
+    listed = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", cwd=tmp_path)
+    assert listed.returncode == 1
+    assert "3 runs, 0 to train" in listed.stdout
+    assert "Failed: RuntimeError: broken on purpose" in listed.stdout
+    assert str(directory.relative_to(tmp_path)) in listed.stdout
+    assert times(tmp_path / "outputs") == before
+    again = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", "retry=failed", cwd=tmp_path)
     assert again.returncode == 0
     assert "3 runs, 1 to train" in again.stdout
+    assert "3 done, 0 diverged, 0 failed." in again.stdout
     assert read_result(directory)["status"] == "done"
+    after = times(tmp_path / "outputs")
+    others = {path for path in after if path.parent != directory}
+    assert len(others) == 2 * 6
+    assert all(after[path] == before[path] for path in others)
 
 
 def test_a_diverged_run_is_counted_and_not_trained_again(tmp_path):
     done = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
     assert done.returncode == 1
-    assert "Diverged: the loss is not finite at epoch 1" in done.stdout
+    told = r"^\[\d/2\] lr=1e\+20 seed=0: diverged\n  the loss is not finite at epoch 1, step \d"
+    assert re.search(told, done.stdout, re.M)
     assert "1 done, 1 diverged, 0 failed." in done.stdout
-    again = command("run", "-m", "lr=0.01,1e20", *QUICK, cwd=tmp_path)
-    assert "0 to train" in again.stdout
-    assert again.returncode == 1
+    for more in ((), ("retry=failed",)):
+        again = command("run", "-m", "lr=0.01,1e20", *QUICK, *more, cwd=tmp_path)
+        assert "0 to train" in again.stdout
+        assert "1 done, 1 diverged, 0 failed." in again.stdout
+        assert again.returncode == 1
 
 
-def test_ctrl_c_ends_with_130_and_a_line(tmp_path):
+def test_a_single_run_that_diverged_says_so_each_time(tmp_path):
+    for _ in range(2):
+        done = command("run", "lr=1e20", *QUICK, cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stdout.count("Diverged: the loss is not finite at epoch 1, step ") == 1
+    assert "0 to train" in done.stdout
+
+
+def test_ctrl_c_ends_with_130_and_a_line_and_keeps_the_finished_epochs(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnnlab.run", *SMALL, "epochs=100000"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"},
@@ -176,9 +229,13 @@ def test_ctrl_c_ends_with_130_and_a_line(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "Interrupted. The same command trains what is missing." in output
+    assert "Interrupted. The same command goes on from here." in output
     assert "Traceback" not in output + errors
     assert results(tmp_path / "outputs") == {}
+    (path,) = tmp_path.glob("outputs/*/*/metrics.csv")
+    epochs = pd.read_csv(path)["epoch"].tolist()
+    assert epochs == list(range(1, len(epochs) + 1)) != []
+    assert checkpoint.read(path.parent).epoch == epochs[-1]
 
 
 REFUSED = [
