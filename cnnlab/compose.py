@@ -94,4 +94,6 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
                 del config.hydra
             return OmegaConf.to_container(config, resolve=False), hydra
         except (HydraException, OmegaConfBaseException) as error:
-            raise Refused(" ".join(str(error).split())) from error
+            cause = error.__cause__  # Hydra's own text often says less than that
+            reason = f": {str(cause).splitlines()[0]}" if isinstance(cause, ValueError) else ""
+            raise Refused(" ".join(str(error).split()) + reason) from error

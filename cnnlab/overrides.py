@@ -8,6 +8,7 @@ from cnnlab.config import COMMAND, Sweep, command_of
 from cnnlab.faults import Refused, unknown_key
 from cnnlab.grammar import parsed, read
 from cnnlab.grid import Expansion, Grid
+from hydra_plugins.cnnlab._config import CnnlabLauncherConf
 
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
@@ -23,7 +24,8 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         hydras: overrides of Hydra's own settings
         arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
     """
-    found = Expansion(faults=_faults_of_hydras(hydras))
+    found = Expansion()
+    hydras = [text for text in hydras if _usable(text, hydras, found.faults)]
     typed = read(arguments, found.faults)
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
@@ -60,23 +62,31 @@ def _is_commands(key: str) -> bool:
     return key in COMMAND or key.startswith("sweep.")
 
 
-def _faults_of_hydras(hydras: Sequence[str]) -> list[str]:
-    faults = []
-    for text in hydras:
-        if text.lstrip("+~").startswith(OURS):
-            faults.append(
-                f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
-            )
-            continue
-        try:
-            if parsed(text).is_sweep_override():
-                faults.append(
-                    f"{text}: a sweep varies what its runs train with; Hydra's own settings are "
-                    "the same for all. Give one value."
-                )
-        except Refused as refused:
-            faults += refused.faults
-    return faults
+def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:
+    """Whether an override of Hydra's own settings can be used; what is wrong is appended."""
+    if text.lstrip("+~").startswith(OURS):
+        faults.append(
+            f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
+        )
+        return False
+    try:
+        override = parsed(text)
+    except Refused as refused:
+        faults += refused.faults
+        return False
+    if override.is_sweep_override():
+        faults.append(
+            f"{text}: a sweep varies what its runs train with; Hydra's own settings are the same "
+            "for all. Give one value."
+        )
+        return False
+    known = [f"hydra.launcher.{name}" for name in CnnlabLauncherConf.__dataclass_fields__]
+    ours = not any(other.startswith("hydra/launcher=") for other in hydras)
+    key = override.key_or_group
+    if ours and key.startswith("hydra.launcher.") and key not in known:
+        faults.append(unknown_key(key, known[1:]))
+        return False
+    return True
 
 
 def _seeds(

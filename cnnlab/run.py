@@ -25,6 +25,15 @@ from cnnlab.terminal import console, labelled
 PRELOADED = ("cnnlab.task", "cnnlab.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
 
+WORKERS = {
+    "workers": "Worker processes; without it, one for each CPU core, or GPU.",
+    "devices": "Which of the visible GPUs: [0,1].",
+    "per_device": "Workers of each GPU.",
+    "timeout": "Seconds that one run may take before it counts as hanging.",
+    "tries": "How often a run is begun whose process dies; 2.",
+}
+"""What the help says of the launcher's settings."""
+
 REFUSED, INTERRUPTED = 2, 130
 """Exit codes; 0 is all done and 1 that runs failed."""
 
@@ -126,10 +135,14 @@ def help_text() -> str:
     width = max(len(key) for key in keys)
     for key, text in keys.items():
         lines += labelled(f"  {key:{width}}  ", text)
+    workers = [row for key, text in WORKERS.items() for row in labelled(f"  {key:10}  ", text)]
     lines += [
         "",
         "An option's own keys are in conf/<group>/<option>.yaml, e.g.",
         "augment.crop.padding=2. --cfg job prints the config of a command.",
+        "",
+        "Workers (hydra.launcher.<key>=...):",
+        *workers,
         "",
         "Examples:",
         EXAMPLES,

@@ -22,9 +22,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.numpy import load_file
@@ -66,15 +66,23 @@ class Sweep:
 
     Attributes:
         place: the folder that it is typed in
-        arguments: of `python -m cnnlab.run`
+        arguments: of `python -m cnnlab.run -m`
+        name: of the sweep
+        environment: what it has besides that of this process
+        output: the file in `place` that gets what it prints
+        before: called in its process before it begins
     """
 
     place: Path
     arguments: Sequence[str]
+    name: str = "k"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    output: str = "printed"
+    before: Callable[[], None] | None = None
 
     @property
     def folder(self) -> Path:
-        return self.place / "outputs" / "k"
+        return self.place / "outputs" / self.name
 
     @contextmanager
     def started(self) -> Iterator[subprocess.Popen]:
@@ -85,26 +93,38 @@ class Sweep:
             "PYTHONPATH": os.pathsep.join(inherited),
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "",
+            "COLUMNS": "80",
+            **self.environment,
         }
-        with open(self.place / "printed", "wb") as printed:
+
+        def prepare() -> None:
+            # A shell's background jobs ignore the signal, and hand that on.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if self.before is not None:
+                self.before()
+
+        with open(self.place / self.output, "wb") as printed:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cnnlab.run", "-m", *self.arguments],
-                cwd=self.place, env={**os.environ, **environment},
+                [sys.executable, "-m", "cnnlab.run", "-m", *self.arguments, f"name={self.name}"],
+                cwd=self.place, env={**os.environ, **environment}, preexec_fn=prepare,
                 stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         try:
             yield process
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
             while alive(process.pid):
                 time.sleep(0.005)
 
+    def run(self, timeout: float = 300) -> int:
+        """Starts it and waits; gives its exit code."""
+        with self.started() as process:
+            return process.wait(timeout)
+
     def printed(self) -> str:
-        return (self.place / "printed").read_text(encoding="utf-8", errors="replace")
+        return (self.place / self.output).read_text(encoding="utf-8", errors="replace")
 
     def stamps(self) -> dict[str, Stamp]:
         """Each file of the sweep that is there right now, Hydra's own left out."""
@@ -130,18 +150,19 @@ def subfolders(folder: Path) -> list[str]:
         return []
 
 
-def alive(session: int) -> bool:
-    """Whether a process of a session is left, zombies aside."""
+def alive(session: int) -> dict[int, int]:
+    """The processes of a session, zombies aside; by number, the number of the parent."""
+    found = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             try:
                 text = Path(entry.path, "stat").read_text()
             except OSError:  # it ended meanwhile
                 continue
-            state, _, group, of = text.rpartition(")")[2].split()[:4]
+            state, parent, group, of = text.rpartition(")")[2].split()[:4]
             if session in (int(group), int(of)) and state != "Z":
-                return True
-    return False
+                found[int(entry.name)] = int(parent)
+    return found
 
 
 @dataclass
@@ -368,7 +389,7 @@ def torture(
         what did not hold; empty if all did
     """
     epochs = epochs or max(40, 4 * kills)
-    arguments = (*grid, *IMAGES, f"epochs={epochs}", "name=k")
+    arguments = (*grid, *IMAGES, f"epochs={epochs}")
     undisturbed, sweep = (Sweep(place / name, arguments) for name in ("reference", "killed"))
     pace = reference(undisturbed)
     count = len(undisturbed.finished())
