@@ -131,6 +131,11 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         planned = _located(outputs / other, jobs, expansion)
         if not planfile.difference(planned, expansion.factors):
             return planned
+    if "data.fingerprint" in differences:
+        raise Refused(
+            f"name={name}: {outputs / name} holds a sweep on other images than these (fingerprint "
+            f"{differences['data.fingerprint'][0]}). Give this one a name of its own."
+        )
     raise Refused(
         f"name={name}: {outputs / name} holds a sweep with {planfile.told(differences, 0)}; this "
         f"one has {planfile.told(differences, 1)}. Give it another name, e.g. name={other}, or "

@@ -71,9 +71,12 @@ def difference(plan: "Plan", factors: Sequence[str]) -> dict[str, tuple[Any, Any
         by key, the earlier value and the new one; empty if the one only widens the other
     """
     earlier = read(plan.folder / "plan.json")
-    if earlier is None or not earlier["runs"]:
+    begun = [
+        run for run in (earlier or {"runs": []})["runs"] if _begun(plan.folder / run["directory"])
+    ]
+    if not begun:
         return {}
-    old = [run["settings"] for run in earlier["runs"]]
+    old = [run["settings"] for run in begun]
     new = [row["settings"] for row in rows(plan).values()]
     varied = {"seed", *earlier["factors"], *factors}
     found = {}

@@ -237,6 +237,12 @@ def set_aside(directory: Path) -> None:
     directory.rename(aside / f"{directory.name}-{number}")
 
 
+def tidy(directory: Path) -> None:
+    """Takes away what a process left in a finished record that was killed in its last moment."""
+    for path in (directory / checkpoint.NAME, *leftovers(directory)):
+        path.unlink(missing_ok=True)
+
+
 def drop_hollow(directory: Path) -> None:
     """Takes away a directory that was made for a run which was then trained elsewhere."""
     hollow = {".hydra", "run.log"}
@@ -249,8 +255,6 @@ def tell(result: Mapping[str, Any], directory: Path) -> None:
     best = result["best_val_accuracy"]
     if best is not None:
         log.info("Best validation accuracy: %.4f (epoch %d)", best, result["best_epoch"])
-    if result["status"] != "done":
-        log.error("%s: %s", result["status"].capitalize(), result["error"])
     log.info("Record: %s", directory)
 
 

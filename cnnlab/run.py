@@ -61,12 +61,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Checks a command as a whole, then hands it to Hydra."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        given = _checked(given)
-    except Refused as refused:
-        _leave(refused)
-    sys.argv[1:] = given
-    try:
+        sys.argv[1:] = _checked(given)
         hydra_main()
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        raise SystemExit(REFUSED) from None
     except KeyboardInterrupt:
         console.print("Interrupted. The same command trains what is missing.", style="bold")
         raise SystemExit(INTERRUPTED) from None
@@ -107,11 +106,6 @@ def _checked(arguments: list[str]) -> list[str]:
     elif faults := expand(hydras, others).faults:
         raise Refused(faults)
     return [*flags, *overrides]
-
-
-def _leave(refused: Refused) -> None:
-    print(refused, file=sys.stderr)
-    raise SystemExit(REFUSED)
 
 
 def help_text() -> str:

@@ -4,8 +4,9 @@ import atexit
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -16,8 +17,21 @@ def warm_up(modules: Sequence[str]) -> None:
     CONTEXT.set_forkserver_preload(["cnnlab.worker", *modules])
     # One thread a worker: with two for one core, each step waits for the other's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    forkserver.ensure_running()
+    with _ctrl_c_ignored():  # inherited: the server's own comes after its imports
+        forkserver.ensure_running()
     atexit.register(_cool_down)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cool_down() -> None:

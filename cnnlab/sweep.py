@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from logging import WARNING
+from logging import ERROR, WARNING
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,7 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
         return []
     outcomes: Outcomes = {}
     try:
-        if planned.command.force:
-            _set_aside(planned)
+        _make_room(planned)
         _write(planned, {})
         returns = _launch(planned, launcher, outcomes)
     except KeyboardInterrupt:
@@ -65,16 +64,18 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
     return returns
 
 
-def _set_aside(planned: plan.Plan) -> None:
-    """Makes room for fresh records."""
+def _make_room(planned: plan.Plan) -> None:
+    """Sets old records aside where all is trained again; else tidies those that are finished."""
+    force = planned.command.force
     for run in planned.runs:
-        if not run.directory.exists():
+        if not run.directory.exists() or not (force or run.state in record.FINISHED):
             continue
         try:
             with locks.held(planned.outputs, run.run_id, wait=False):
-                record.set_aside(run.directory)
+                record.set_aside(run.directory) if force else record.tidy(run.directory)
         except locks.Busy:
-            say(f"{run.directory.name}: another process is training it; left as it is.", WARNING)
+            if force:
+                say(f"{run.directory.name}: another process trains it; left as it is.", WARNING)
 
 
 def _workers(planned: plan.Plan, launcher: Launcher) -> int:
@@ -184,9 +185,11 @@ def _conclude(planned: plan.Plan, outcomes: Outcomes) -> bool:
             continue
         told = told or {**run.result, "directory": str(run.directory)}
         states[told["status"]] += 1
-        if told["status"] == "failed":
-            line = f"Failed: {told['error']}\n  see {told['directory']}/run.log"
-            console.print(line, style="bold red", markup=False)
+        if told["status"] != "done":
+            line = (
+                f"{told['status'].capitalize()}: {told['error']}\n  see {told['directory']}/run.log"
+            )
+            say(line, ERROR if told["status"] == "failed" else WARNING)
     if len(planned.runs) == 1 and not planned.pending:
         record.tell(planned.runs[0].result, planned.runs[0].directory)
     if len(planned.runs) > 1:

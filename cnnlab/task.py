@@ -91,6 +91,8 @@ def _train(run: plan.Run) -> dict[str, Any]:
         record.outcome.error = _told(error)
     result = result_of(run, record, device)
     record.finish(result)
+    if result.error is not None:
+        log.debug("%s: %s", result.status.capitalize(), result.error)
     tell(asdict(result), run.directory)
     return outcome_of(asdict(result), run.directory)
 

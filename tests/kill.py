@@ -68,6 +68,7 @@ class Sweep:
         place: the folder that it is typed in
         arguments: of `python -m cnnlab.run -m`
         name: of the sweep
+        outputs: the folder of all records, seen from `place`
         environment: what it has besides that of this process
         output: the file in `place` that gets what it prints
         before: called in its process before it begins
@@ -76,13 +77,14 @@ class Sweep:
     place: Path
     arguments: Sequence[str]
     name: str = "k"
+    outputs: str = "outputs"
     environment: Mapping[str, str] = field(default_factory=dict)
     output: str = "printed"
     before: Callable[[], None] | None = None
 
     @property
     def folder(self) -> Path:
-        return self.place / "outputs" / self.name
+        return self.place / self.outputs / self.name
 
     @contextmanager
     def started(self) -> Iterator[subprocess.Popen]:
@@ -103,9 +105,10 @@ class Sweep:
             if self.before is not None:
                 self.before()
 
+        typed = ("-m", *self.arguments, f"name={self.name}", f"outputs={self.outputs}")
         with open(self.place / self.output, "wb") as printed:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cnnlab.run", "-m", *self.arguments, f"name={self.name}"],
+                [sys.executable, "-m", "cnnlab.run", *typed],
                 cwd=self.place, env={**os.environ, **environment}, preexec_fn=prepare,
                 stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
@@ -320,9 +323,7 @@ def differences(sweep: Sweep, undisturbed: Sweep, epochs: int) -> list[str]:
         ]
     if _json(sweep.folder / "plan.json") != _json(undisturbed.folder / "plan.json"):
         faults.append("plan.json: not that of the reference")
-    faults += [
-        f"{path}: left behind" for path in sorted((sweep.place / "outputs").rglob("*.part-*"))
-    ]
+    faults += [f"{path}: left behind" for path in sorted(sweep.folder.parent.rglob("*.part-*"))]
     return faults
 
 

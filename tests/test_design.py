@@ -279,9 +279,8 @@ def test_options_in_folders_are_trained_each_in_its_own_directory(folders, tmp_p
         environment={"PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name.rpartition("-")[0] for path in (tmp_path / "outputs/f").glob("*-*")) == [
-        "norm-mine-fast_seed-0", "norm-mine-slow_seed-0",
-    ]  # fmt: skip
+    names = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "outputs/f").glob("*-*"))
+    assert names == ["norm-mine-fast_seed-0", "norm-mine-slow_seed-0"]
 
 
 # --- inside a sweep file

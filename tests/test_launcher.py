@@ -179,7 +179,7 @@ def test_a_result_that_cannot_be_sent_costs_its_job_only(launch):
 
     returns = launch(task, "x=0", "x=1", "x=2")
     assert fates(returns) == [DONE, FAILED, DONE]
-    with pytest.raises(TypeError, match="cannot be sent back: .*lock"):
+    with pytest.raises(TypeError, match=r"cannot be sent back: .*lock"):
         _ = returns[1].return_value
 
 
@@ -236,7 +236,7 @@ def test_a_task_that_takes_too_long_costs_its_job_only(launch):
 
     returns = launch(task, "x=0", "x=1", "x=2", settings=[*TWO_WORKERS, "hydra.launcher.timeout=1"])
     assert fates(returns) == [DONE, FAILED, DONE]
-    with pytest.raises(RuntimeError, match="not done after hydra.launcher.timeout=1 s"):
+    with pytest.raises(RuntimeError, match=r"not done after hydra\.launcher\.timeout=1 s"):
         _ = returns[1].return_value
 
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def begun(directory, run_id="a" * 32, made_with=None) -> Record:
     first = Record(directory, run_id, made_with or {"device": "cpu"})
     first.outcome.best_val_accuracy, first.outcome.best_epoch = 0.5, 1
     first.best({"w": np.arange(3, dtype=np.float32)})
-    first.add(ROW, TIMES, {"weights/w": np.ones(2, np.float32)}, seconds=1.5)
+    first.add(ROW, TIMES, {"weights/w": np.ones(2, np.float32)})
     return first
 
 
@@ -78,13 +79,30 @@ def test_an_unfinished_record_is_continued(tmp_path):
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = Record(tmp_path, "a" * 32, {"device": "cpu"})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
-    assert (again.epoch, again.seconds, again.discarded) == (1, 1.5, False)
+    assert (again.epoch, again.discarded) == (1, False)
     assert asdict(again.outcome) == asdict(first.outcome)
     assert again.state["weights/w"].tolist() == [1, 1]
     assert again.best_weights["w"].tolist() == [0, 1, 2]
     again.add({**ROW, "epoch": 2}, {**TIMES, "epoch": 2}, {})
     assert (tmp_path / "metrics.csv").read_text().count("\n") == 3
     assert (tmp_path / "timing.csv").read_text().count("\n") == 3
+
+
+def test_seconds_are_of_all_tries_up_to_their_last_finished_epochs(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(record, "time", SimpleNamespace(perf_counter=lambda: now))
+    first = Record(tmp_path, "a" * 32)
+    now = 2.0
+    first.add(ROW, TIMES, {})
+    now = 5.0  # killed in its second epoch, and continued a day later
+    assert first.seconds == 5
+    now = 86400.0
+    again = Record(tmp_path, "a" * 32)
+    assert again.seconds == 2
+    now += 3
+    again.add({**ROW, "epoch": 2}, {**TIMES, "epoch": 2}, {})
+    assert again.seconds == Record(tmp_path, "a" * 32).seconds == 5
+    assert Record(tmp_path, "b" * 32).seconds == 0
 
 
 @pytest.mark.parametrize("lost", ["metrics.csv", "timing.csv", "best.safetensors"])
@@ -105,7 +123,7 @@ def test_an_unfinished_record_that_does_not_fit_is_begun_afresh(run_id, made_wit
     begun(tmp_path)
     afresh = Record(tmp_path, run_id, made_with)
     assert afresh.discarded
-    assert (afresh.epoch, afresh.seconds, afresh.state, afresh.best_weights) == (0, 0, {}, {})
+    assert (afresh.epoch, afresh.state, afresh.best_weights) == (0, {}, {})
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
     afresh.add(ROW, TIMES, {})
     assert (tmp_path / "metrics.csv").read_text().count("\n") == 2

@@ -36,7 +36,10 @@ class CnnlabLauncherConf:
     """How often a run is begun whose process dies."""
 
 
-for group, node in (("sweeper", CnnlabSweeperConf), ("launcher", CnnlabLauncherConf)):
-    ConfigStore.instance().store(
-        group=f"hydra/{group}", name="cnnlab", node=node, provider="cnnlab"
-    )
+def register() -> None:
+    """Tells Hydra of both; called by the plugins, whose files Hydra executes each time it searches,
+    for its store may have been emptied since."""
+    for group, node in (("sweeper", CnnlabSweeperConf), ("launcher", CnnlabLauncherConf)):
+        ConfigStore.instance().store(
+            group=f"hydra/{group}", name="cnnlab", node=node, provider="cnnlab"
+        )

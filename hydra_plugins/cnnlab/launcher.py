@@ -8,7 +8,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-import hydra_plugins.cnnlab._config  # noqa: F401  (registers the launcher's config)
+from hydra_plugins.cnnlab._config import register
+
+register()
 
 
 class CnnlabLauncher(Launcher):

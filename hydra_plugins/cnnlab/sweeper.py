@@ -9,7 +9,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-import hydra_plugins.cnnlab._config  # noqa: F401  (registers the sweeper's config)
+from hydra_plugins.cnnlab._config import register
+
+register()
 
 
 class CnnlabSweeper(Sweeper):
