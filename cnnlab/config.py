@@ -181,7 +181,8 @@ def _command_sentence(fault: Mapping[str, Any]) -> str:
         reason = "a list; each variant has overrides, and may have published, a number a metric"
         return f"{where}: {fault['msg']}. sweep.variants is {reason}."
     if where.startswith("seeds"):
-        return f"seeds={fault['input']}: give a number from 1, or a list such as [3,4,11]."
+        given = _typed(fault["input"])
+        return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
     if where.startswith("sweep.exclude"):
         return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
     return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Sweep)])
@@ -229,7 +230,10 @@ def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
         return dict(part)
     numbers = {key: value for key, value in part.items() if key != "_target_"}
     try:
-        return {"_target_": target, **model.model_validate(numbers).model_dump()}
+        valid = model.model_validate(numbers).model_dump()
+        # -0.0 is 0.0: equal numbers are one run.
+        plain = {key: v + 0.0 if isinstance(v, float) else v for key, v in valid.items()}
+        return {"_target_": target, **plain}
     except ValidationError as error:
         known = list(model.model_fields)
         faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]
@@ -266,4 +270,6 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
 
 def _typed(value: Any) -> str:
     """A value as it would be typed on a command line."""
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -92,6 +92,8 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
             if key in found and key in known:  # as Hydra has it; of other keys the last one counts
                 raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
             values = _values(override, key)
+            if not values:
+                raise Refused(f"{argument}: lists no value.")
             if len(values) > 1:
                 _refuse_several(argument, key)
             if key in known:

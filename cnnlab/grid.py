@@ -16,6 +16,9 @@ from cnnlab.config import COMMAND, Command, Config, Variant, shown, validate
 from cnnlab.faults import Refused, unknown_key
 from cnnlab.grammar import is_hydras, parsed, read, same, top_level
 
+SHARED = ("seed", "seeds", "sweeps", "name", "outputs", "device")
+"""Keys that a single variant cannot have."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -90,7 +93,17 @@ class Grid:
         self.has_baseline = not baseline
         self.used: set[str] = set()
         self.unknown: dict[str, str] = {}
-        self.variants = 0
+        for where, conditions in (
+            ("sweep.exclude", self.excluded.values()),
+            ("sweep.baseline", [baseline]),
+        ):
+            if any("seed" in condition for condition in conditions):
+                found.faults.append(
+                    f"{where}: the seed is no factor; choose seeds with seeds=[...]."
+                )
+        self.conditions = dict.fromkeys(
+            key for condition in (baseline, *self.excluded.values()) for key in condition
+        )
 
     def fill(self) -> None:
         """Adds the jobs, and whatever is wrong with them."""
@@ -98,10 +111,11 @@ class Grid:
         own = []
         for variant in found.command.sweep.variants or [Variant(overrides="")]:
             values = self._settings("sweep.variants", variant.overrides)
-            if "seed" in values:
+            for key in [key for key in values if key in (*SHARED, *COMMAND)]:
+                del values[key]
+                instead = ": seeds=5" if key == "seed" else ""
                 found.faults.append(
-                    f"sweep.variants: '{variant.overrides}': seeds belong to the whole sweep: "
-                    "seeds=5."
+                    f"sweep.variants: {key} belongs to the whole sweep{instead}, not to a variant."
                 )
             own.append((variant, values))
         lists = [({**values, **self.values}, values, variant) for variant, values in own]
@@ -185,6 +199,12 @@ class Grid:
             else:
                 self.unknown.setdefault(key, fault)
                 del texts[key]
+        for key in self.conditions:
+            fault = _missing(config, key)
+            if fault is None:
+                self.used.add(key)
+            else:
+                self.unknown.setdefault(key, fault)
         hit = [text for text, when in self.excluded.items() if _has(config, choices, when)]
         for text in hit:
             self.excludes[text] += 1
@@ -236,9 +256,11 @@ def _has(
 ) -> bool:
     """Whether a config has one of the values given for each key."""
     for key, texts in when.items():
+        if _missing(config, key) is not None:
+            return False
         node: Any = choices if key in GROUPS else config
         for name in [key] if key in GROUPS else key.split("."):
-            node = node.get(name) if isinstance(node, Mapping) else None
+            node = node[name]
         told = str(node).lower() if isinstance(node, bool) or node is None else str(node)
         if not any(same(told, text) for text in texts):
             return False
@@ -247,6 +269,18 @@ def _has(
 
 def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
     """Sets a nested key that exists; gives the fault where it does not."""
+    fault = _missing(config, key)
+    if fault is None:
+        *path, last = key.split(".")
+        node = config
+        for name in path:
+            node = node[name]
+        node[last] = value
+    return fault
+
+
+def _missing(config: Mapping[str, Any], key: str) -> str | None:
+    """What to say of a nested key that a config does not have; None if it has it."""
     *path, last = key.split(".")
     node = config
     for depth, name in enumerate(path):
@@ -255,11 +289,10 @@ def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
         node = node[name]
     if last not in node or last == "_target_":
         return unknown_key(key, _keys_below(config, path))
-    node[last] = value
     return None
 
 
-def _keys_below(config: dict[str, Any], path: Sequence[str]) -> list[str]:
+def _keys_below(config: Mapping[str, Any], path: Sequence[str]) -> list[str]:
     """The dotted keys that can be set below a path."""
     if not path:
         return top_level()

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import ExceptionWithTraceback
 from typing import Any
 
 import cloudpickle
@@ -16,6 +17,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnlab import channel
 from cnnlab.files import FULL
+
+KEEPS_TRACEBACKS = "_remote_traceback" in JobReturn.__dataclass_fields__
+"""Whether Hydra sees to it that an exception from another process says where it was raised; since
+1.4."""
 
 VALUES_OF_HYDRA = ("hydra.sweep.dir", "hydra.sweep.subdir")
 """Hydra's own settings that differ from job to job and change nothing else."""
@@ -91,6 +96,8 @@ class Jobs:
             returned = failed(overrides, error)
         value = returned._return_value
         if returned.status != JobStatus.COMPLETED:
+            if not KEEPS_TRACEBACKS:
+                returned.return_value = ExceptionWithTraceback(value, value.__traceback__)
             value = {"status": "failed", "error": f"{type(value).__name__}: {value}"}
         try:
             whole = cloudpickle.dumps(returned)

@@ -92,18 +92,24 @@ def strangers(folder: Path, known: Iterable[str]) -> list[str]:
         if reason is not None:
             told.append(f"{entry.path}: {reason}")
         elif not candidate:
-            empty = next(os.scandir(entry.path), None) is None
+            empty = not os.listdir(entry.path)
             told.append(f"{entry.path}: {'an empty folder' if empty else 'no record'}")
     return told
 
 
-def free(directory: Path) -> Path:
-    """A directory for a new record: that one, or with a number where something else is in it."""
+def free(directory: Path, run_id: str) -> Path:
+    """A directory for a run's new record: that one, or with a number if something else is in it."""
     candidate, number = directory, 1
-    while (candidate / "result.json").exists():
+    while (candidate / "result.json").exists() or _anothers(candidate, run_id):
         number += 1
         candidate = directory.with_name(f"{directory.name}-{number}")
     return candidate
+
+
+def _anothers(directory: Path, run_id: str) -> bool:
+    """Whether a directory holds the checkpoint of another run."""
+    state = checkpoint.read(directory, tensors=False)
+    return state is not None and state.run_id != run_id
 
 
 def _look(directory: Path) -> tuple[list[tuple[str, Found]], str | None]:

@@ -1,5 +1,6 @@
 """From what a person types to a sweep's jobs: what is said of the sweep, and what of its grid."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,9 +65,10 @@ def _is_commands(key: str) -> bool:
 
 def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:
     """Whether an override of Hydra's own settings can be used; what is wrong is appended."""
-    if text.lstrip("+~").startswith(OURS):
+    if text.lstrip("+~").startswith(OURS) or text.partition("=")[0] == "hydra.launcher":
         faults.append(
-            f"{text}: the plan decides this; choose the folder with outputs=... and name=..."
+            f"{text}: the plan decides this; choose the folder with outputs=... and name=..., the "
+            "launcher with hydra/launcher=..."
         )
         return False
     try:
@@ -98,6 +100,7 @@ def _seeds(
 ) -> list[Any]:
     """The seeds that each variant is trained with; what is typed counts above a sweep file."""
     given = found.command.seeds
+    typed_said = typed_said and given is not None
     if typed is not None and typed_said:
         found.faults.append(
             f"seed={','.join(typed)} and seeds={given}: they say the same thing; give one of them."
@@ -105,6 +108,8 @@ def _seeds(
     texts = typed if typed is not None else listed
     if given is not None and (typed is None or typed_said):
         seeds = list(range(given)) if isinstance(given, int) else list(given)
+    elif texts is not None and len(texts) > found.command.sweep.limit:
+        return texts  # too many to be read one by one; the grid says so
     elif texts is not None:
         seeds = [parsed(f"seed={text}").value() for text in texts]
     else:
@@ -112,13 +117,14 @@ def _seeds(
     told = "seeds" if given is not None and typed is None else "seed"
     if not seeds:
         found.faults.append(f"{told}=[]: give at least one seed.")
-    twice = [seed for index, seed in enumerate(seeds) if seed in seeds[:index]]
+    times = Counter(map(_hashable, seeds))
+    twice = [seed for seed, count in times.items() if count > 1]
     if twice:
         found.faults.append(
             f"{told}={','.join(map(str, seeds))}: {twice[0]} is given twice; a seed's run is the "
             "same each time."
         )
-    return list(dict.fromkeys(map(_hashable, seeds)))
+    return list(times)
 
 
 def _hashable(seed: Any) -> Any:

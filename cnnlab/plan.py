@@ -155,7 +155,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         if there is not None:
             state = (there.directory, there.result, there.epoch)
         else:
-            fresh = index.free(folder / f"{_slug(job, factors)}-{identity[:8]}")
+            fresh = index.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
             state = (fresh, None, 0)
         runs.append(Run(identity, job, fingerprint, *state))
     known = {run.directory.name for run in runs}

@@ -87,6 +87,8 @@ def difference(plan: "Plan", factors: Sequence[str]) -> dict[str, tuple[Any, Any
             continue
         if mine is not _VARIES and theirs is not _VARIES:
             found[key] = (theirs, mine)
+    if any(key.startswith("data") for key in found if key != "data.fingerprint"):
+        found.pop("data.fingerprint", None)  # other images follow from that
     # A choice tells it all; its numbers follow from it.
     return {k: v for k, v in found.items() if "." not in k or k.partition(".")[0] not in found}
 

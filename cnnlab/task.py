@@ -54,7 +54,7 @@ def task(config: DictConfig) -> dict[str, Any]:
         result = found and found.result
         if result and (result["status"] in FINISHED or command.retry is None):
             return outcome_of(result, found.directory)
-        directory = found.directory if found is not None else index.free(planned)
+        directory = found.directory if found is not None else index.free(planned, identity)
         try:
             stack.enter_context(_crashes_in(directory / "run.log"))
             return _train(plan.Run(identity, job, fingerprint, directory, None))

@@ -107,9 +107,9 @@ class Trainer:
         found = {f"weights/{name}": each for name, each in self.stack.weights(slot).items()}
         for name, state in self.state.items():
             for key, tensor in state.items():
-                own = tensor[slot] if tensor.ndim else tensor  # a count of steps is shared
+                whose, own = ("own", tensor[slot]) if tensor.ndim else ("all", tensor)
                 own = own.detach().cpu().clone(memory_format=torch.contiguous_format)
-                found[f"optimizer/{name}/{key}"] = own
+                found[f"optimizer/{whose}/{name}/{key}"] = own
         return {name: tensor.numpy() for name, tensor in found.items()}
 
     def restore(self, slot: int, arrays: Mapping[str, np.ndarray]) -> None:
@@ -122,8 +122,8 @@ class Trainer:
         for name, tensor in tensors.items():
             if not name.startswith("optimizer/"):
                 continue
-            _, of, key = name.split("/")
-            if not tensor.ndim:
+            _, whose, of, key = name.split("/")
+            if whose == "all":  # such as the number of steps
                 self.state[of][key] = tensor.clone()
                 continue
             # Laid out in memory as the parameter is: so were the sums that are continued.

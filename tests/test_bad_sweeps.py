@@ -10,6 +10,7 @@ from conftest import SMALL, command
 
 from cnnlab import plan, planfile
 from cnnlab.faults import Refused
+from cnnlab.record import Record
 
 
 def tree(folder):
@@ -224,10 +225,21 @@ def test_several_impossible_settings_are_told_at_once():
 
 @pytest.fixture
 def mine():
-    """The plan of a sweep `mine`, on disk."""
-    made = plan.make((), (*SMALL, "name=mine", "norm=bn,none", "epochs=3"))
+    """The plan of a sweep `mine`, on disk, its first run begun."""
+    return begun("name=mine", "norm=bn,none", "epochs=3")
+
+
+def begun(*typed):
+    made = plan.make((), (*SMALL, *typed))
     planfile.write(made)
+    Record(made.runs[0].directory, made.runs[0].run_id)
     return made
+
+
+def test_a_plan_of_which_nothing_was_begun_stands_in_nobodys_way():
+    """A command with a slip of the pen, stopped before it trained anything."""
+    planfile.write(plan.make((), (*SMALL, "name=mine", "epochs=3")))
+    assert plan.make((), (*SMALL, "name=mine", "epochs=2")).name == "mine"
 
 
 def test_another_sweep_of_the_same_name_is_refused_with_both_ways_out(mine):
@@ -265,7 +277,7 @@ def test_what_widens_or_narrows_a_sweep_is_the_same_sweep(typed, mine):
 
 
 def test_a_named_sweep_with_other_settings_gets_a_name_that_says_so():
-    planfile.write(plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=3")))
+    begun("sweeps=bn_lr", "epochs=3")
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=2"))
     assert other.name == "bn_lr-epochs-2"
     plan.make.cache_clear()

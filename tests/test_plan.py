@@ -152,6 +152,7 @@ def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():
 def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
     planned = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
     planfile.write(planned)
+    record.Record(planned.runs[0].directory, planned.runs[0].run_id)  # begun
     before = (planned.folder / "plan.json").read_text()
     with pytest.raises(Refused, match="holds a sweep with epochs=30; this one has epochs=2"):
         plan.make((), (*SMALL, "name=mine", "norm=bn,gn", "epochs=2"))
@@ -161,6 +162,7 @@ def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
 def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
     first = plan.make((), (*SMALL, "sweeps=bn_lr"))
     planfile.write(first)
+    record.Record(first.runs[0].directory, first.runs[0].run_id)  # begun
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=1"))
     assert (first.name, other.name) == ("bn_lr", "bn_lr-epochs-1")
     assert {run.directory.parent for run in other.runs} == {other.folder}

@@ -81,6 +81,7 @@ def share(datasets: Mapping[str, Data]) -> Shared:
         with tempfile.TemporaryFile() as file:  # has no name either
             handle = os.dup(file.fileno())
     with os.fdopen(os.dup(handle), "wb") as file:
+        file.write(b"\0")  # of an empty file no memory can be mapped
 
         def put(array: np.ndarray) -> _Place:
             file.write(b"\0" * (-file.tell() % _ALIGNED))
