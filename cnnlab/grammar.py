@@ -19,8 +19,8 @@ from cnnlab.faults import Refused, nearest, no_such
 ONE_VALUE = ("name", "outputs", *(key for key in COMMAND if key != "sweep"))
 """Keys that are the same for all runs of a sweep, besides those of its design."""
 
-MOST_VALUES = 1_000_001
-"""As many are read of one key; more than any sweep may have runs."""
+MOST_VALUES = 1_000_000
+"""As many may be listed of one key; more would fill the memory before they are counted."""
 
 
 def is_hydras(argument: str) -> bool:
@@ -141,7 +141,13 @@ def _values(override: Override, key: str) -> list[str]:
         if key not in GROUPS:
             raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
         return override.value().filter(options(key))
-    return list(islice(override.sweep_string_iterator(), MOST_VALUES))
+    values = list(islice(override.sweep_string_iterator(), MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        raise Refused(
+            f"{override.input_line}: lists more than {MOST_VALUES:,} values; no sweep.limit allows "
+            "as many."
+        )
+    return values
 
 
 def _refuse_several(argument: str, key: str) -> None:

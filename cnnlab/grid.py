@@ -178,6 +178,8 @@ class Grid:
             values = read(shlex.split(text), faults)
         except ValueError as error:  # of shlex
             faults, values = [f"'{text}': {error}."], {}
+        if where == "sweep.exclude" and not text.strip():
+            faults = ["an empty text; write what to leave out: norm=none lr=0.1."]
         self.found.faults += [f"{where}: {fault}" for fault in faults]
         return values
 

@@ -92,7 +92,8 @@ class Jobs:
             )
         except Exception as error:  # Hydra's own: the boundary that spares the other jobs
             if isinstance(error, OSError) and error.errno in FULL:
-                raise channel.DiskFull(f"{error.filename or ''}: {error.strerror}") from error
+                place = error.filename or OmegaConf.select(self.sweep.config, "hydra.sweep.dir")
+                raise channel.DiskFull(f"{place}: {error.strerror}") from error
             returned = failed(overrides, error)
         value = returned._return_value
         if returned.status != JobStatus.COMPLETED:

@@ -97,7 +97,7 @@ def _seeds(
     typed: list[str] | None,
     typed_said: bool,
     listed: list[str] | None,
-) -> list[Any]:
+) -> Sequence[Any]:
     """The seeds that each variant is trained with; what is typed counts above a sweep file."""
     given = found.command.seeds
     typed_said = typed_said and given is not None
@@ -107,7 +107,9 @@ def _seeds(
         )
     texts = typed if typed is not None else listed
     if given is not None and (typed is None or typed_said):
-        seeds = list(range(given)) if isinstance(given, int) else list(given)
+        if isinstance(given, int):
+            return range(given)
+        seeds = list(given)
     elif texts is not None and len(texts) > found.command.sweep.limit:
         return texts  # too many to be read one by one; the grid says so
     elif texts is not None:

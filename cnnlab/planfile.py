@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnlab import checkpoint, record
 from cnnlab.compose import GROUPS
 from cnnlab.config import shown
+from cnnlab.files import leftovers
 
 if TYPE_CHECKING:
     from cnnlab.plan import Plan
@@ -109,9 +110,14 @@ def told(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:
 def write(plan: "Plan") -> None:
     """Writes plan.json. Of runs that it listed before, those that were begun stay in it.
 
+    Its caller holds the plan's lock.
+
     One that cannot be read is kept aside as plan.unreadable.json.
     """
     path = plan.folder / "plan.json"
+    if plan.folder.is_dir():
+        for left in leftovers(plan.folder):  # of a process that was killed while it wrote here
+            left.unlink(missing_ok=True)
     earlier = read(path)
     if earlier is None:
         if path.exists():

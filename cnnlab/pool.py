@@ -191,9 +191,23 @@ class Pool:
             daemon=True,
             name=f"cnnlab-worker-{slot}",
         )
-        process.start()
-        theirs.close()
+        try:
+            process.start()
+        except (EOFError, OSError) as error:  # the fork server was killed; another one comes
+            ours.close()
+            self._fail_to_start(f"the fork server: {error}")
+            return
+        finally:
+            theirs.close()
         self._members[slot] = _Member(slot, process, ours)
+
+    def _fail_to_start(self, reason: str) -> None:
+        self._stillborn += 1
+        if self._stillborn > MOST_STILLBORN:
+            raise WorkersBroken(
+                f"{self._stillborn} workers ended before they took a run: {reason}. Their own "
+                "messages are above."
+            )
 
     def _send(self, member: _Member, message: Any) -> None:
         with suppress(OSError):  # it died: `_wait` sees that
@@ -244,12 +258,8 @@ class Pool:
         member.process.join(GRACE)  # or its end would be taken for our kill
         self._dismiss(member)
         if number is None:
-            self._stillborn += not ready
-            if self._stillborn > MOST_STILLBORN:
-                raise WorkersBroken(
-                    f"{self._stillborn} workers ended before they took a run: "
-                    f"{_fate(member.process)}. Their own messages are above."
-                )
+            if not ready:
+                self._fail_to_start(_fate(member.process))
             return
         if self._stopping:
             return  # what it had is on disk; whoever comes next goes on with it

@@ -17,21 +17,23 @@ def warm_up(modules: Sequence[str]) -> None:
     CONTEXT.set_forkserver_preload(["cnnlab.worker", *modules])
     # One thread a worker: with two for one core, each step waits for the other's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with _ctrl_c_ignored():  # inherited: the server's own comes after its imports
+    with _signals_ignored():  # inherited: the process that started it decides what they mean
         forkserver.ensure_running()
     atexit.register(_cool_down)
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _cool_down() -> None:

@@ -84,7 +84,7 @@ def _visible() -> list[str]:
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None and not listed.strip():
         return []
-    if "torch" not in sys.modules and not any(Path("/dev").glob(name) for name in _DRIVERS):
+    if "torch" not in sys.modules and not any(any(Path("/dev").glob(name)) for name in _DRIVERS):
         return []  # saves the import of PyTorch, 2 s
     import torch
 

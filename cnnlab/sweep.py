@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from logging import ERROR, WARNING
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -42,26 +42,37 @@ def sweep(planned: plan.Plan, launcher: Launcher) -> Sequence[JobReturn]:
         preview(planned, _workers(planned, launcher))
         return []
     outcomes: Outcomes = {}
+    returns: Sequence[JobReturn] = []
+    interrupted = False
     try:
         _make_room(planned)
         _write(planned, {})
-        returns = _launch(planned, launcher, outcomes)
-    except KeyboardInterrupt:
+        try:
+            returns = _launch(planned, launcher, outcomes)
+        except KeyboardInterrupt:
+            interrupted = True
         _write(planned, outcomes)
-        _conclude(planned, outcomes)
-        console.print("Interrupted. The same command goes on from here.", style="bold")
-        raise SystemExit(INTERRUPTED) from None
-    except (channel.DiskFull, WorkersBroken, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in FULL:
+    except WorkersBroken as error:
+        _give_up(str(error))
+    except channel.DiskFull as error:
+        _give_up(f"The disk is full: {error}.")
+    except OSError as error:
+        if error.errno not in FULL:
             raise
-        what = "" if isinstance(error, WorkersBroken) else "The disk is full: "
-        told = f"{what}{error}. Finished epochs are kept; the same command goes on from there."
-        console.print(told, style="bold red", markup=False)
-        raise SystemExit(FAILED) from None
-    _write(planned, outcomes)
-    if _conclude(planned, outcomes):
+        _give_up(f"The disk is full: {error.filename or planned.folder}: {error.strerror}.")
+    troubled = _conclude(planned, outcomes)
+    if interrupted:
+        console.print("Interrupted. The same command goes on from here.", style="bold")
+        raise SystemExit(INTERRUPTED)
+    if troubled:
         raise SystemExit(FAILED)
     return returns
+
+
+def _give_up(why: str) -> NoReturn:
+    """Ends a sweep that cannot go on."""
+    say(f"{why} Finished epochs are kept; the same command goes on from there.", ERROR)
+    raise SystemExit(FAILED)
 
 
 def _make_room(planned: plan.Plan) -> None:
@@ -186,9 +197,8 @@ def _conclude(planned: plan.Plan, outcomes: Outcomes) -> bool:
         told = told or {**run.result, "directory": str(run.directory)}
         states[told["status"]] += 1
         if told["status"] != "done":
-            line = (
-                f"{told['status'].capitalize()}: {told['error']}\n  see {told['directory']}/run.log"
-            )
+            log = Path(told["directory"]).resolve() / "run.log"
+            line = f"{told['status'].capitalize()}: {told['error']}\n  see {log}"
             say(line, ERROR if told["status"] == "failed" else WARNING)
     if len(planned.runs) == 1 and not planned.pending:
         record.tell(planned.runs[0].result, planned.runs[0].directory)

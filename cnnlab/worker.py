@@ -65,8 +65,8 @@ def main(connection: Connection, setup: bytes, environment: dict[str, str], inhe
         environment: set before anything asks for it, e.g. CUDA_VISIBLE_DEVICES
         inherited: what the pool hands over
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool decides what Ctrl-C means
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the pool decides what they mean
+        signal.signal(number, signal.SIG_IGN)
     os.environ.update(environment)
     logging.raiseExceptions = False  # of a log that has no room on the disk
     worker = _Worker(connection)

@@ -133,30 +133,34 @@ class Sweep:
         """Each file of the sweep that is there right now, Hydra's own left out."""
         found = {}
         for folder in [self.folder, *subfolders(self.folder)]:
-            try:
-                for entry in os.scandir(folder):
+            for entry in entries(folder):
+                with suppress(FileNotFoundError):  # moved while we looked
                     if entry.is_file():
                         stat = entry.stat()
                         found[entry.path] = stat.st_ino, stat.st_mtime_ns
-            except FileNotFoundError:  # moved while we looked
-                continue
         return found
 
     def finished(self) -> list[Path]:
         return sorted(self.folder.glob("*/result.json"))
 
 
-def subfolders(folder: Path) -> list[str]:
+def entries(folder: Path | str) -> list[os.DirEntry]:
+    """What lies in a folder; nothing if it is not there."""
     try:
-        return [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+        with os.scandir(folder) as found:
+            return list(found)
     except FileNotFoundError:
         return []
+
+
+def subfolders(folder: Path) -> list[str]:
+    return [entry.path for entry in entries(folder) if entry.is_dir()]
 
 
 def alive(session: int) -> dict[int, int]:
     """The processes of a session, zombies aside; by number, the number of the parent."""
     found = {}
-    for entry in os.scandir("/proc"):
+    for entry in entries("/proc"):
         if entry.name.isdecimal():
             try:
                 text = Path(entry.path, "stat").read_text()

@@ -341,9 +341,6 @@ PARTS = {
         "activation=silu", "activation.learned=true", "optimizer=adamw", "lr.base=0.01",
     ),
 }  # fmt: skip
-NOT_YET = pytest.mark.xfail(
-    strict=True, reason="the state of a parameter that is one number is taken for a shared count"
-)
 SLOTS = {1: [()], 2: [("seed=0", "lr.base=0.02"), ("seed=1", "optimizer.weight_decay=0.01")]}
 
 
@@ -365,9 +362,7 @@ def left(place, slot):
 
 
 @pytest.mark.parametrize("count", SLOTS, ids=["alone", "in a stack of two"])
-@pytest.mark.parametrize(
-    "parts", [pytest.param(each, marks=NOT_YET if "learned" in each else ()) for each in PARTS]
-)
+@pytest.mark.parametrize("parts", PARTS)
 def test_training_that_was_stopped_after_any_epoch_ends_as_if_it_never_was(
     parts, count, tmp_path, monkeypatch
 ):

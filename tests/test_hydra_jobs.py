@@ -58,7 +58,7 @@ JOBS = [
     ["epochs=2", "hydra.sweep.dir='/a b/c'", "hydra.sweep.subdir='norm-bn_seed-0'", "norm=bn"],
     ["hydra.sweep.dir='it\\'s'", "epochs=2"], ["hydra.verbose=true", "epochs=2"],
     ["hydra.job.chdir=true"],
-    ["sweeps=bn_lr"], ["sweeps=bn_lr", "epochs=2"], ["sweeps=homework", "norm=ln", "epochs=2"],
+    ["sweeps=homework", "norm=ln", "epochs=2"],
     ["name='quoted text'"], ['name="double, quoted"'], ["outputs='/a, b/c=d'"], ["outputs=''"],
     ["sweep.exclude=['norm=none lr=0.1','norm=bn']"], ["sweep.variants=[{overrides:'norm=bn'}]"],
     ["seeds=[3,4,11]"], ["seeds=5"], ["retry=failed", "force=true"], ["epochs=2", "epochs=3"],
@@ -104,6 +104,15 @@ def test_the_sweeps_own_overrides_are_in_every_jobs_config(hydra_):
         assert plain(found) == plain(hydras(hydra_, master, overrides))
         assert "hydra.verbose=true" in found.hydra.overrides.hydra
         assert found.hydra.launcher.workers == 2
+
+
+def test_a_job_of_a_named_sweep_names_it_too(hydra_):
+    master = composed(hydra_, "sweeps=bn_lr")
+    compose = Composer(hydra_.config_loader, master)
+    for overrides in (["sweeps=bn_lr", "norm=bn"], ["sweeps=bn_lr", "epochs=2", "seed=1"]):
+        found = compose(overrides)
+        assert plain(found) == plain(hydras(hydra_, master, overrides))
+        assert found.name == "bn_lr"
 
 
 def test_groups_are_composed_once_for_all_jobs_that_choose_the_same(hydra_, master):

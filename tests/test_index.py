@@ -153,7 +153,6 @@ def strange_things(folder):
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="strangers() leaves a folder open: a ResourceWarning")
 def test_whatever_else_lies_in_a_sweeps_folder_is_told_with_its_path_and_reason():
     folder = one().directory.parent
     expected = strange_things(folder)
@@ -196,7 +195,6 @@ def test_a_folder_that_is_not_there_has_nothing_in_it():
     assert index.strangers(Path("no/mine"), []) == []
 
 
-@pytest.mark.xfail(strict=True, reason="strangers() leaves a folder open: a ResourceWarning")
 def test_a_real_run_says_what_it_leaves_alone_and_changes_none_of_it(tmp_path):
     run = one()
     of_the_next_version(run)
@@ -346,9 +344,6 @@ def test_a_checkpoint_of_another_run_whose_id_begins_alike_is_not_taken(twins):
     assert (again.state, again.epoch) == ("pending", 0)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the directory of an unfinished run with the same ending is not avoided"
-)
 def test_an_unfinished_run_whose_id_begins_alike_keeps_its_directory(twins):
     """Else its checkpoint would be replaced."""
     run, other = twins

@@ -300,8 +300,8 @@ import hydra
 
 @hydra.main(version_base=None, config_path=None)
 def program(config):
-    print("printed by", config.x)
-    print("wrong in", config.x, file=sys.stderr)
+    print(f"printed by {config.x}")
+    print(f"wrong in {config.x}", file=sys.stderr)
     logging.getLogger("a").info("logged by %s", config.x)
     sys.stdout.write("no newline after %s" % config.x)
     if config.x == 3:

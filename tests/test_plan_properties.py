@@ -113,7 +113,6 @@ def test_equal_values_in_several_spellings_are_one_run():
     assert len(ids(typed)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="0 and -0.0 are equal, and two runs")
 def test_minus_zero_is_zero():
     assert len(ids({"optimizer.momentum": ["0", "-0.0"]})) == 1
 

@@ -91,7 +91,16 @@ def undisturbed(tmp_path_factory):
 # --- a bad run
 
 
-@pytest.fixture(scope="module", params=FAULTS)
+IN_TEST_RUN = ("raise", "nan")
+"""tests/test_run.py has a short test of each of these."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, marks=pytest.mark.slow if kind in IN_TEST_RUN else ()) for kind in FAULTS
+    ],
+)
 def bad(request, tmp_path_factory):
     """The kind of fault, the sweep after its end, and its exit code."""
     kind = request.param
