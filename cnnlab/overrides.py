@@ -110,10 +110,9 @@ def _seeds(
         if isinstance(given, int):
             return range(given)
         seeds = list(given)
-    elif texts is not None and len(texts) > found.command.sweep.limit:
-        return texts  # too many to be read one by one; the grid says so
     elif texts is not None:
-        seeds = [parsed(f"seed={text}").value() for text in texts]
+        # Hydra's parser takes 0.2 ms for each; a range may list a million.
+        seeds = [int(t) if t.isdecimal() else parsed(f"seed={t}").value() for t in texts]
     else:
         seeds = [base]
     told = "seeds" if given is not None and typed is None else "seed"

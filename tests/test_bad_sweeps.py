@@ -136,10 +136,10 @@ def test_a_value_is_told_as_it_was_typed(typed):
     "typed",
     [
         "lr=range(1,2000) epochs=range(1,2000)",
-        "optimizer.momentum=range(0,0.9,1e-7)",
         "norm=bn,none lr=range(1,3000) epochs=range(1,3000) seeds=3",
-        "seed=range(2000000)",
+        "seed=range(1000000) norm=bn,none",
         "seeds=2000000",
+        "seeds=1000000000000",
     ],
 )
 def test_more_than_a_million_runs_are_refused_at_once(typed):
@@ -147,6 +147,12 @@ def test_more_than_a_million_runs_are_refused_at_once(typed):
     sentence = fault_of(*typed.split(" "))
     assert "the limit is 1,000,000" in sentence
     assert "allow as many with sweep.limit=" in sentence
+
+
+@pytest.mark.parametrize("typed", ["optimizer.momentum=range(0,0.9,1e-7)", "seed=range(2000000)"])
+def test_a_list_that_would_fill_the_memory_is_refused_whatever_the_limit(typed):
+    sentence = fault_of(typed, "sweep.limit=10000000")
+    assert sentence.startswith(f"{typed}: lists more than 1,000,000 values")
 
 
 def test_the_limit_can_be_raised_to_what_the_sentence_says():
