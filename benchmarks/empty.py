@@ -10,7 +10,7 @@ from cnnlab.server import warm_up
 @hydra.main(
     config_path=str(CONF),
     config_name="config",
-    **hydra_options(execution_whitelist=("cnnlab.terminal.ConsoleHandler",)),
+    **hydra_options(),
 )
 def empty(config: DictConfig) -> None:
     """Does nothing."""

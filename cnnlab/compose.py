@@ -24,15 +24,15 @@ def options(group: str) -> list[str]:
     return sorted(path.as_posix() for path in found)
 
 
-def hydra_options(**of_14: Any) -> dict[str, Any]:
+def hydra_options() -> dict[str, Any]:
     """What Hydra's entry points are told besides the config, by its version.
 
-    Hydra 1.3 asks which version's defaults one wants; 1.4 warns of that, and has `of_14` instead.
+    Hydra 1.3 asks which version's defaults one wants; 1.4 warns of that.
     """
     import hydra
 
     major, minor = hydra.__version__.split(".")[:2]
-    return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else of_14
+    return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else {}
 
 
 @cache

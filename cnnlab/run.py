@@ -48,7 +48,7 @@ EXAMPLES = """\
 @hydra.main(
     config_path=str(CONF),
     config_name="config",
-    **hydra_options(execution_whitelist=("cnnlab.terminal.ConsoleHandler",)),
+    **hydra_options(),
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
     """What Hydra calls for each run."""

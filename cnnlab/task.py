@@ -19,6 +19,7 @@ from cnnlab.files import FULL
 from cnnlab.grid import Job
 from cnnlab.provenance import git, versions
 from cnnlab.record import FINISHED, Record, Result, read_result, tell
+from cnnlab.terminal import logged_to
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def task(config: DictConfig) -> dict[str, Any]:
         directory = found.directory if found is not None else index.free(planned, identity)
         try:
             stack.enter_context(_crashes_in(directory / "run.log"))
+            stack.enter_context(logged_to(directory / "run.log"))
             return _train(plan.Run(identity, job, fingerprint, directory, None))
         except OSError as error:
             if error.errno in FULL:

@@ -2,6 +2,9 @@
 
 import logging
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -21,6 +24,28 @@ class ConsoleHandler(logging.Handler):
             say(record.getMessage(), record.levelno)
         else:
             channel.listener.hear({"line": record.getMessage(), "level": record.levelno})
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """While it lasts, log lines go to the console, and to a file with times and tracebacks."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    shown = ConsoleHandler(logging.INFO)
+    root, ours = logging.getLogger(), logging.getLogger("cnnlab")
+    levels = root.level, ours.level
+    root.setLevel(min(root.level, logging.INFO))
+    ours.setLevel(logging.DEBUG)
+    for handler in (file, shown):
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (file, shown):
+            root.removeHandler(handler)
+        file.close()
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
 
 
 def say(line: str, level: int = logging.INFO) -> None:
