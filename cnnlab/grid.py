@@ -13,8 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from cnnlab import design
 from cnnlab.compose import GROUPS, compose
 from cnnlab.config import COMMAND, Command, Config, Variant, shown, validate
-from cnnlab.faults import Refused, unknown_key
-from cnnlab.grammar import is_hydras, parsed, read, same, top_level
+from cnnlab.faults import Refused
+from cnnlab.grammar import is_hydras, parsed, read
+from cnnlab.nested import has, missing, put
 
 SHARED = ("seed", "seeds", "sweeps", "name", "outputs", "device")
 """Keys that a single variant cannot have."""
@@ -195,24 +196,24 @@ class Grid:
             return []
         config, faults = copy.deepcopy(composed), []
         for key in [key for key in values if key not in GROUPS]:
-            fault = _set(config, key, parsed(texts[key]).value())
+            fault = put(config, key, parsed(texts[key]).value())
             if fault is None:
                 self.used.add(key)
             else:
                 self.unknown.setdefault(key, fault)
                 del texts[key]
         for key in self.conditions:
-            fault = _missing(config, key)
+            fault = missing(config, key)
             if fault is None:
                 self.used.add(key)
             else:
                 self.unknown.setdefault(key, fault)
-        hit = [text for text, when in self.excluded.items() if _has(config, choices, when)]
+        hit = [text for text, when in self.excluded.items() if has(config, choices, when)]
         for text in hit:
             self.excludes[text] += 1
         if hit:
             return []
-        self.has_baseline = self.has_baseline or _has(
+        self.has_baseline = self.has_baseline or has(
             config, choices, {key: [text] for key, text in found.baseline.items()}
         )
         checked = []
@@ -251,54 +252,3 @@ def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str
     config, hydra = compose(overrides)
     config = {key: value for key, value in config.items() if key not in COMMAND}
     return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
-
-
-def _has(
-    config: Mapping[str, Any], choices: Mapping[str, str], when: Mapping[str, Sequence[str]]
-) -> bool:
-    """Whether a config has one of the values given for each key."""
-    for key, texts in when.items():
-        if _missing(config, key) is not None:
-            return False
-        node: Any = choices if key in GROUPS else config
-        for name in [key] if key in GROUPS else key.split("."):
-            node = node[name]
-        told = str(node).lower() if isinstance(node, bool) or node is None else str(node)
-        if not any(same(told, text) for text in texts):
-            return False
-    return True
-
-
-def _set(config: dict[str, Any], key: str, value: Any) -> str | None:
-    """Sets a nested key that exists; gives the fault where it does not."""
-    fault = _missing(config, key)
-    if fault is None:
-        *path, last = key.split(".")
-        node = config
-        for name in path:
-            node = node[name]
-        node[last] = value
-    return fault
-
-
-def _missing(config: Mapping[str, Any], key: str) -> str | None:
-    """What to say of a nested key that a config does not have; None if it has it."""
-    *path, last = key.split(".")
-    node = config
-    for depth, name in enumerate(path):
-        if not isinstance(node.get(name), dict):
-            return unknown_key(key, _keys_below(config, path[:depth]))
-        node = node[name]
-    if last not in node or last == "_target_":
-        return unknown_key(key, _keys_below(config, path))
-    return None
-
-
-def _keys_below(config: Mapping[str, Any], path: Sequence[str]) -> list[str]:
-    """The dotted keys that can be set below a path."""
-    if not path:
-        return top_level()
-    node = config
-    for name in path:
-        node = node[name]
-    return [".".join((*path, name)) for name in node if name != "_target_"]

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import slots
 from cnnlab.hydra_jobs import Setup, Sweep, failed
-from cnnlab.pool import Limits, Pool
+from cnnlab.pool import Pool
 from cnnlab.server import warm_up
+from cnnlab.slots import Limits
 from cnnlab.watcher import Watcher
 
 

@@ -16,7 +16,7 @@ from cnnlab.faults import Refused
 from cnnlab.grid import Expansion, Job
 from cnnlab.overrides import expand
 from cnnlab.parts import build
-from cnnlab.pool import Limits
+from cnnlab.slots import Limits
 
 STATES = ("done", "diverged", "failed", "partly trained", "pending")
 

@@ -20,8 +20,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cnnlab import channel, worker
-from cnnlab.faults import Refused
-from cnnlab.server import CONTEXT
+from cnnlab.server import CONTEXT, fate
+from cnnlab.slots import Limits
 from cnnlab.watcher import Watcher
 
 PATIENCE = 0.5
@@ -39,31 +39,6 @@ MOST_STILLBORN = 3
 
 class WorkersBroken(RuntimeError):
     """No worker comes up: going on is of no use."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a job may take.
-
-    Attributes:
-        seconds: before a job counts as hanging; None: any time
-        tries: how often a job is begun whose process dies
-
-    Raises:
-        Refused: with each limit that is none
-    """
-
-    seconds: float | None = None
-    tries: int = 2
-
-    def __post_init__(self) -> None:
-        faults = []
-        if self.seconds is not None and not self.seconds > 0:
-            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
-        if self.tries < 1:
-            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
-        if faults:
-            raise Refused(faults)
 
 
 @dataclass(eq=False)
@@ -259,7 +234,7 @@ class Pool:
         self._dismiss(member)
         if number is None:
             if not ready:
-                self._fail_to_start(_fate(member.process))
+                self._fail_to_start(fate(member.process))
             return
         if self._stopping:
             return  # what it had is on disk; whoever comes next goes on with it
@@ -269,10 +244,10 @@ class Pool:
             self._go_on(self.watcher.lost(number, reason))
         elif self._tries[number] < self.limits.tries:
             self._solo.append(number)
-            self.watcher.again(number, _fate(member.process))
+            self.watcher.again(number, fate(member.process))
         else:
             times = f", {self._tries[number]} times" if self._tries[number] > 1 else ""
-            self._go_on(self.watcher.lost(number, _fate(member.process) + times))
+            self._go_on(self.watcher.lost(number, fate(member.process) + times))
 
     def _go_on(self, wanted: bool) -> None:
         if not wanted:
@@ -313,16 +288,3 @@ class Pool:
     def _end(self) -> None:
         for member in list(self._members.values()):
             self._dismiss(member)
-
-
-def _fate(process: BaseProcess) -> str:
-    """How a process ended, in words."""
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"its process ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    why = " (often: the machine had no memory left)" if -code == signal.SIGKILL else ""
-    return f"its process was killed by {name}{why}"

@@ -100,7 +100,7 @@ def _checked(arguments: list[str]) -> list[str]:
     hydras = tuple(text for text in overrides if is_hydras(text))
     others = tuple(text for text in overrides if not is_hydras(text))
     if not args.cfg:
-        if not any(text.startswith("plan=") for text in others):
+        if not any(text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)):
             warm_up(PRELOADED)
         plan.make(hydras, others)
     elif faults := expand(hydras, others).faults:

@@ -1,4 +1,4 @@
-"""The fork server that worker processes come from, with the heavy imports done already."""
+"""The fork server that worker processes come from, its heavy imports done; and how they end."""
 
 import atexit
 import multiprocessing
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -44,3 +45,16 @@ def _cool_down() -> None:
     if number is not None:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
+
+
+def fate(process: BaseProcess) -> str:
+    """How a process ended, in words."""
+    code = process.exitcode
+    if code is None or code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    why = " (often: the machine had no memory left)" if -code == signal.SIGKILL else ""
+    return f"its process was killed by {name}{why}"

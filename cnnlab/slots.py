@@ -1,12 +1,38 @@
-"""How many worker processes there are, and which device each of them sees."""
+"""How many worker processes there are, which device each of them sees, what a job may take."""
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnlab.faults import Refused
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may take.
+
+    Attributes:
+        seconds: before a job counts as hanging; None: any time
+        tries: how often a job is begun whose process dies
+
+    Raises:
+        Refused: with each limit that is none
+    """
+
+    seconds: float | None = None
+    tries: int = 2
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.seconds is not None and not self.seconds > 0:
+            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
+        if self.tries < 1:
+            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
+        if faults:
+            raise Refused(faults)
 
 
 def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
