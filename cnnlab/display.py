@@ -44,12 +44,13 @@ class Display:
         self.active: dict[int, _InTraining] = {}
         self._told_waiting: set[int] = set()
         self.finished = len(planned.runs) - len(self.runs)
-        self.failed = sum(run.state == "failed" for run in planned.runs if run not in self.runs)
+        pending = {run.run_id for run in self.runs}
+        there = [run for run in planned.runs if run.run_id not in pending]
+        self.failed = sum(run.state == "failed" for run in there)
         self.best: tuple[str, float] | None = None
         self.scores: dict[str, list[float]] = {}
-        for run in planned.runs:
-            if run.result is not None and run not in self.runs:
-                self._score(run, run.result)
+        for run in there:
+            self._score(run, run.result)
         self.best = self._leader()
         self.epochs_left = sum(run.job.config.epochs - run.epoch for run in self.runs)
         self.epochs_seen = 0

@@ -15,7 +15,6 @@ of the same seed leave the same metrics.csv, byte for byte.
 import csv
 import io
 import json
-import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -25,8 +24,6 @@ from typing import Any
 
 from cnnlab import checkpoint
 from cnnlab.files import leftovers, settle, whole
-
-log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 """Raised whenever a record's meaning changes; part of every run id."""
@@ -250,12 +247,13 @@ def drop_hollow(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-def tell(result: Mapping[str, Any], directory: Path) -> None:
+def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
     """The last lines of a run: what came out, and where the record is."""
     best = result["best_val_accuracy"]
-    if best is not None:
-        log.info("Best validation accuracy: %.4f (epoch %d)", best, result["best_epoch"])
-    log.info("Record: %s", directory)
+    place = f"Record: {directory}"
+    if best is None:
+        return [place]
+    return [f"Best validation accuracy: {best:.4f} (epoch {result['best_epoch']})", place]
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:

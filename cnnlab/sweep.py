@@ -189,9 +189,10 @@ def _outcome(returned: JobReturn, run: plan.Run) -> Mapping[str, Any]:
 def _conclude(planned: plan.Plan, outcomes: Outcomes) -> bool:
     """The last lines; gives whether a run failed or diverged."""
     states: Counter[str] = Counter()
+    pending = {run.run_id for run in planned.pending}
     for run in planned.runs:
         told = outcomes.get(run.run_id)
-        if told is None and run in planned.pending:
+        if told is None and run.run_id in pending:
             states["not trained"] += 1
             continue
         told = told or {**run.result, "directory": str(run.directory)}
@@ -200,8 +201,9 @@ def _conclude(planned: plan.Plan, outcomes: Outcomes) -> bool:
             log = Path(told["directory"]).resolve() / "run.log"
             line = f"{told['status'].capitalize()}: {told['error']}\n  see {log}"
             say(line, ERROR if told["status"] == "failed" else WARNING)
-    if len(planned.runs) == 1 and not planned.pending:
-        record.tell(planned.runs[0].result, planned.runs[0].directory)
+    if len(planned.runs) == 1 and not pending:
+        for line in record.summary(planned.runs[0].result, planned.runs[0].directory):
+            say(line)
     if len(planned.runs) > 1:
         counts = [f"{states[state]} {state}" for state in ("done", "diverged", "failed")]
         if states["not trained"]:

@@ -18,7 +18,7 @@ from cnnlab.config import command_of, validate
 from cnnlab.files import FULL
 from cnnlab.grid import Job
 from cnnlab.provenance import git, versions
-from cnnlab.record import FINISHED, Record, Result, read_result, tell
+from cnnlab.record import FINISHED, Record, Result, read_result, summary
 from cnnlab.terminal import logged_to
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,8 @@ def _train(run: plan.Run) -> dict[str, Any]:
     record.finish(result)
     if result.error is not None:
         log.debug("%s: %s", result.status.capitalize(), result.error)
-    tell(asdict(result), run.directory)
+    for line in summary(asdict(result), run.directory):
+        log.info(line)
     return outcome_of(asdict(result), run.directory)
 
 
