@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,19 @@ def hydra_options() -> dict[str, Any]:
     return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else {}
 
 
+def store(**config: Any) -> None:
+    """Puts a config into Hydra's store, in the place of what it may have had there.
+
+    Hydra executes plugins' files again each time that it searches for plugins; 1.4 wants to be told
+    that nothing is replaced by mistake.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    put = ConfigStore.instance().store
+    again = {"replace": True} if "replace" in signature(put).parameters else {}
+    put(provider="cnnlab", **config, **again)
+
+
 @cache
 def register_sweeps() -> None:
     """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
@@ -44,8 +58,6 @@ def register_sweeps() -> None:
     Raises:
         Refused: if a file there is no YAML mapping
     """
-    from hydra.core.config_store import ConfigStore
-
     for option in options("sweeps"):
         path = SWEEPS / f"{option}.yaml"
         try:
@@ -61,9 +73,7 @@ def register_sweeps() -> None:
             elif group == "lr" and isinstance(chosen, int | float):
                 node["lr"] = {"base": chosen}
         group, _, name = f"sweeps/{option}".rpartition("/")
-        ConfigStore.instance().store(
-            group=group, name=name, node=node, package="_global_", provider="cnnlab"
-        )
+        store(group=group, name=name, node=node, package="_global_")
 
 
 def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,10 +5,9 @@ searches: a class that exists twice cannot be sent to another process.
 """
 
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from cnnlab.compose import store
 
 
 @dataclass
@@ -40,7 +39,5 @@ class CnnlabLauncherConf:
 def register() -> None:
     """Tells Hydra of both; called by the plugins, whose files Hydra executes each time it searches,
     for its store may have been emptied since."""
-    store = ConfigStore.instance().store
-    again = {"replace": True} if "replace" in signature(store).parameters else {}  # Hydra 1.4 asks
     for group, node in (("sweeper", CnnlabSweeperConf), ("launcher", CnnlabLauncherConf)):
-        store(group=f"hydra/{group}", name="cnnlab", node=node, provider="cnnlab", **again)
+        store(group=f"hydra/{group}", name="cnnlab", node=node)
