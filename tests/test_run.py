@@ -16,7 +16,8 @@ from cnnlab import checkpoint
 from cnnlab.config import COMMAND
 from cnnlab.overrides import expand
 from cnnlab.record import read_result
-from cnnlab.run import EXAMPLES
+from cnnlab.run import EXAMPLES, WORKERS
+from hydra_plugins.cnnlab._config import CnnlabLauncherConf
 
 QUICK = (*SMALL, "epochs=2")
 
@@ -334,8 +335,21 @@ def test_the_outputs_may_lie_in_a_folder_with_strange_letters(tmp_path):
     assert len(results(tmp_path / place)) == 1
 
 
-def test_the_basic_launchers_place_can_be_taken_by_another(tmp_path):
-    """A run needs nothing from a launcher but Hydra's own call."""
-    done = command("run", "-m", "hydra/launcher=basic", "norm=bn,none", *QUICK, cwd=tmp_path)
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_run_needs_nothing_from_our_launcher(launcher, grid, tmp_path):
+    """Only Hydra's own call; and leaves the same, byte for byte."""
+    typed = ("-m", "norm=bn,none", "lr=0.1", *QUICK, f"hydra/launcher={launcher}")
+    done = command("run", *typed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(results(tmp_path / "outputs")) == 2
+    found = results(tmp_path / "outputs")
+    assert len(found) == 2
+    ours = {path.name[-8:]: path for path in results(grid[0] / "outputs")}
+    for directory in found:
+        for file in ("metrics.csv", "best.safetensors"):
+            assert (directory / file).read_bytes() == (
+                ours[directory.name[-8:]] / file
+            ).read_bytes()
+
+
+def test_the_help_tells_of_every_setting_of_the_launcher():
+    assert set(WORKERS) == set(CnnlabLauncherConf.__dataclass_fields__) - {"_target_"}
