@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+"""Exit codes of a command; 0 is all done."""
+
 
 class Refused(ValueError):
     """Input that cannot be used. Carries every fault that was found, not only the first.

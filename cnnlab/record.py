@@ -1,4 +1,4 @@
-"""What a run leaves on disk: the schema of it, and the only code that writes below outputs/.
+"""What a run leaves on disk: the schema of it, and the code that writes it.
 
     <outputs>/<sweep>/plan.json                     the runs of the sweep
     <outputs>/<sweep>/<slug>-<id8>/metrics.csv      a row an epoch: what the training computed

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from cnnlab import aggregate, plots, record, stats
-from cnnlab.faults import Refused, nearest, no_such, unknown_key
+from cnnlab.faults import FAILED, REFUSED, Refused, nearest, no_such, unknown_key
 from cnnlab.limits import CLOSED
 from cnnlab.terminal import console, labelled
 
@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
         _report_all(settings(arguments))
     except Refused as refused:
         print(refused, file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(REFUSED) from None
 
 
 def _report_all(asked: Settings) -> None:
@@ -238,7 +238,7 @@ def _report_all(asked: Settings) -> None:
             failed = True
             console.print(f"{folder.name}: cannot be reported: {error}\n", markup=False)
     if failed:
-        raise SystemExit(1)
+        raise SystemExit(FAILED)
 
 
 if __name__ == "__main__":

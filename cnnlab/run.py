@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from cnnlab import plan
 from cnnlab.compose import CONF, GROUPS, hydra_options, options, register_sweeps
 from cnnlab.config import described
-from cnnlab.faults import Refused
+from cnnlab.faults import INTERRUPTED, REFUSED, Refused
 from cnnlab.grammar import is_hydras, normalise
 from cnnlab.overrides import expand
 from cnnlab.server import warm_up
@@ -34,9 +34,6 @@ WORKERS = {
     "tries": "How often a run is begun whose process dies; 2.",
 }
 """What the help says of the launcher's settings."""
-
-REFUSED, INTERRUPTED = 2, 130
-"""Exit codes; 0 is all done and 1 that runs failed."""
 
 EXAMPLES = """\
   python -m cnnlab.run norm=bn lr=0.02 epochs=10

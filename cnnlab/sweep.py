@@ -14,14 +14,12 @@ from hydra.plugins.launcher import Launcher
 from cnnlab import channel, locks, plan, planfile, record, slots
 from cnnlab.data.share import Shared, share
 from cnnlab.display import Display
+from cnnlab.faults import FAILED, INTERRUPTED
 from cnnlab.files import FULL
 from cnnlab.launching import Crew
 from cnnlab.pool import WorkersBroken
 from cnnlab.preview import preview
 from cnnlab.terminal import console, say
-
-FAILED, INTERRUPTED = 1, 130
-"""Exit codes of a sweep that is not all done."""
 
 Outcomes = dict[str, Mapping[str, Any]]
 """By run id, what `cnnlab.task.task` returns."""
