@@ -1,3 +1,3 @@
 """cnnlab: ablation sweeps of small convolutional networks, driven by Hydra."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

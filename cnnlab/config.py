@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 from cnnlab.compose import GROUPS, options
 from cnnlab.faults import Refused, nearest, unknown_key
 from cnnlab.files import writable
-from cnnlab.limits import CLOSED, Count, Seed
+from cnnlab.limits import CLOSED, Count, Decay, Positive, Seed
 from cnnlab.parts import keys_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -121,8 +121,18 @@ class Config:
     """Of weights, order and augmentation."""
     device: Annotated[str, AfterValidator(_known_device)]
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: Literal["fp32", "tf32", "bf16"]
-    """Arithmetic: fp32, tf32 (CUDA) or bf16 (mixed)."""
+    precision: Literal["fp32", "tf32", "bf16", "fp64"]
+    """Arithmetic: fp32, tf32 (CUDA), bf16 (mixed) or fp64."""
+    compile: Annotated[bool, Strict()] | None
+    """Use torch.compile; null: where a measurement says that it pays."""
+    resident: Annotated[bool, Strict()] | None
+    """Images in the GPU's memory; null: where they fit."""
+    label_smoothing: Decay
+    """Share of each label that is spread over all classes."""
+    clip_norm: Positive | None
+    """Longest gradient, as its L2 norm; null: any."""
+    patience: Count | None
+    """Epochs without a better validation accuracy that end a run; null: all."""
     evaluate_test: Annotated[bool, Strict()]
     """Test accuracy, once, at the end, of the best weights."""
     outputs: Annotated[str, AfterValidator(_writable_folder)]

@@ -1,6 +1,8 @@
 """The device that a run trains on, and its arithmetic."""
 
+import ctypes
 import platform
+from functools import cache
 
 import torch
 
@@ -31,9 +33,28 @@ def prepare(device: torch.device, precision: str) -> None:
     PyTorch's own default on CUDA is TF32 for convolutions, whatever one thinks that fp32 means.
     """
     torch.set_num_threads(1)
+    if device.type == "cpu":
+        _keep_freed_memory()
     if device.type == "cuda":
         arithmetic = "tf32" if precision == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = arithmetic
         torch.backends.cudnn.conv.fp32_precision = arithmetic
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""As glibc's malloc.h has them."""
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Lets the C library keep the memory of freed tensors for the next ones.
+
+    glibc gives large blocks back to the operating system at once, and gets each page of the next
+    one anew: for SimpleNN that was a third of a training step (17.4 -> 11.6 ms, batch 128).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own; not on macOS
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

@@ -97,9 +97,10 @@ def _records(outputs: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 
 def _tried(run: plan.Run) -> tuple[float, int]:
     """Seconds an epoch, and bytes of the record, from some steps of training on this machine."""
+    from cnnlab.data.batches import Supply
     from cnnlab.device import prepare, resolve
     from cnnlab.model.assemble import assemble
-    from cnnlab.trainer import Trainer
+    from cnnlab.trainer import Trainer, dtype_of
 
     data = plan.load(run.job.config)
     config = replace(run.job.config, epochs=2)
@@ -109,12 +110,12 @@ def _tried(run: plan.Run) -> tuple[float, int]:
     part = replace(data, train=_first(data.train, count), val=_first(data.val, count))
     model = assemble(config, data.shape, len(data.classes))
     bytes_of_weights = sum(each.numel() * 4 for each in model.parameters())
-    trainer = Trainer([config], [model], part, device)
+    trainer = Trainer([config], [model], Supply(part, device, dtype_of(config)))
     trainer.epoch(1, lambda _: None)
     began = time.perf_counter()
     trainer.epoch(2, lambda _: None)
     trained = time.perf_counter()
-    trainer.evaluate(trainer.val)
+    trainer.evaluate(trainer.supply.val)
     evaluated = time.perf_counter()
     seconds = (trained - began) * _ratio(data, part, "train")
     seconds += (evaluated - trained) * _ratio(data, part, "val")

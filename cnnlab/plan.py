@@ -177,6 +177,13 @@ def run_id(config: Config, fingerprint: str) -> str:
         key: value for key, value in asdict(config).items() if key not in planfile.IRRELEVANT
     }
     relevant["augment"] = list(relevant["augment"].items())  # here the order matters
+    for key, value in planfile.LATER.items():  # so that older records are found
+        *path, last = key.split(".")
+        node = relevant
+        for name in path:
+            node = node[name]
+        if last in node and node[last] == value:
+            del node[last]
     return _hash([record.SCHEMA_VERSION, fingerprint, relevant])
 
 

@@ -15,8 +15,11 @@ from cnnlab.files import leftovers
 if TYPE_CHECKING:
     from cnnlab.plan import Plan
 
-IRRELEVANT = ("name", "device", "outputs", "data")
+IRRELEVANT = ("name", "device", "outputs", "data", "compile", "resident")
 """Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
+
+LATER = {"label_smoothing": 0.0, "clip_norm": None, "patience": None, "model.dropout": 0.0}
+"""Keys that are younger than the first records, at the value that means what was done before."""
 
 
 def settings(
@@ -27,7 +30,7 @@ def settings(
     Runs on different images differ in `data.fingerprint`, so they are never taken for seeds of one
     variant.
     """
-    flat: dict[str, Any] = {}
+    flat: dict[str, Any] = dict(LATER)
 
     def walk(prefix: str, node: Mapping[str, Any]) -> None:
         for key, value in node.items():
@@ -163,7 +166,7 @@ def read(path: Path) -> dict[str, Any] | None:
         found["factors"] = [str(key) for key in found["factors"]]
         found["baseline"] = dict(found.get("baseline") or {})
         for run in found["runs"]:
-            run["settings"] = {**found["settings"], **run["settings"]}
+            run["settings"] = {**LATER, **found["settings"], **run["settings"]}
             run["published"] = dict(run["published"])
             run["run_id"], run["directory"] = str(run["run_id"]), str(run["directory"])
     except (OSError, ValueError, KeyError, TypeError):

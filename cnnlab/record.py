@@ -93,7 +93,7 @@ class Record:
     Attributes:
         outcome: what training found so far
         epoch: the last finished one; 0 before the first
-        state: the trainer's arrays after that epoch, by name
+        stack_size: with how many runs, itself included, it is trained as one model
 
     Args:
         directory: made if it is missing
@@ -129,7 +129,7 @@ class Record:
         self.discarded = found is not None and found.epoch > 0 and not fits
         """Whether there was a checkpoint that could not be continued."""
         self.outcome = Outcome(**self._checkpoint.outcome)
-        self.state = {k: v for k, v in self._checkpoint.tensors.items() if not k.startswith(_BEST)}
+        self.stack_size = 1
         self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
         self._before, self._began = self._checkpoint.seconds, time.perf_counter()
         self._begin(fits)
@@ -147,6 +147,12 @@ class Record:
     @property
     def epoch(self) -> int:
         return self._checkpoint.epoch
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The trainer's arrays after that epoch, by name."""
+        tensors = self._checkpoint.tensors
+        return {name: each for name, each in tensors.items() if not name.startswith(_BEST)}
 
     @property
     def device(self) -> str:

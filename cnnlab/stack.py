@@ -3,11 +3,13 @@
 The modules themselves know nothing of K.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state
+
+from cnnlab.stacked import Stacked, leading
 
 
 class Stack:
@@ -16,6 +18,7 @@ class Stack:
     Attributes:
         parameters: (K, ...) by name, leaves that gradients are taken of
         buffers: (K, ...) by name, e.g. batch norm's running statistics; training changes them
+        module: of one variant; its own parameters and buffers are not used
 
     Args:
         modules: K; their structure is the first one's, their weights are copied
@@ -24,39 +27,61 @@ class Stack:
     def __init__(self, modules: Sequence[nn.Module]):
         self.size = len(modules)
         self.parameters, self.buffers = stack_module_state(list(modules))
-        self._module = modules[0]
+        self.module = modules[0]
+        self._saved = set(self.module.state_dict())
 
     def __call__(self, images: torch.Tensor, *, training: bool) -> torch.Tensor:
-        """(K, N, C, H, W), or (N, C, H, W) that all share -> (K, N, L) logits."""
-        self._module.train(training)
-        shared = images.ndim == 4
-        if self.size == 1:
-            # vmap of one costs 1.1 to 2 times the plain call on a CPU.
-            parameters, buffers = self._slot(self.parameters, 0), self._slot(self.buffers, 0)
-            return self._one(parameters, buffers, images if shared else images[0])[None]
-        over = vmap(self._one, in_dims=(0, 0, None if shared else 0))
-        return over(self.parameters, self.buffers, images)
+        """(K, N, L) logits.
+
+        Args:
+            images: (N, C, H, W) that all variants see, or (G, N, C, H, W): the first K / G
+                variants see the first N, and so on
+            training: or validation
+        """
+        return self.apply(self.parameters, self.buffers, images, training=training)
+
+    def apply(
+        self,
+        parameters: Mapping[str, torch.Tensor],
+        buffers: Mapping[str, torch.Tensor],
+        images: torch.Tensor,
+        *,
+        training: bool,
+    ) -> torch.Tensor:
+        """The same, with other parameters and buffers (K, ...)."""
+        self.module.train(training)
+        if images.ndim == 5 and len(images) == 1:
+            images = images[0]
+        if self.size == 1:  # a plain call: half of a small step's time is PyTorch's own calls
+            own = (
+                {name: each[0] for name, each in state.items()} for state in (parameters, buffers)
+            )
+            return functional_call(self.module, tuple(own), (images,))[None]
+        if images.ndim == 5:
+            groups = len(images)
+            held = images.movedim(0, 1).flatten(1, 2)  # (G, N, C, H, W) -> (N, G C, H, W)
+            held = held.contiguous(memory_format=torch.channels_last)
+            images = Stacked(held, self.size, channels=True, groups=groups)
+        own = (
+            {name: Stacked(each, self.size) for name, each in state.items()}
+            for state in (parameters, buffers)
+        )
+        return leading(functional_call(self.module, tuple(own), (images,)))
 
     def weights(self, slot: int) -> dict[str, torch.Tensor]:
-        """A copy of one module's parameters and buffers, on the CPU, in contiguous memory.
+        """A copy of one module's state dict, on the CPU, in contiguous memory.
 
         safetensors writes memory as it lies, and channels_last weights do not lie in their order.
         """
-        state = {**self._slot(self.parameters, slot), **self._slot(self.buffers, slot)}
         return {
-            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in state.items()
+            name: tensor[slot].detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in {**self.parameters, **self.buffers}.items()
+            if name in self._saved
         }
 
     @torch.no_grad()
-    def load(self, slot: int, weights: dict[str, torch.Tensor]) -> None:
+    def load(self, slot: int, weights: Mapping[str, torch.Tensor]) -> None:
         """Puts back what `weights` gave."""
         for name, tensor in {**self.parameters, **self.buffers}.items():
-            tensor[slot] = weights[name].to(tensor.device)
-
-    def _one(self, parameters, buffers, images: torch.Tensor) -> torch.Tensor:
-        return functional_call(self._module, (parameters, buffers), (images,))
-
-    @staticmethod
-    def _slot(state: dict[str, torch.Tensor], slot: int) -> dict[str, torch.Tensor]:
-        return {name: tensor[slot] for name, tensor in state.items()}
+            if name in self._saved:
+                tensor[slot] = weights[name].to(tensor.device)

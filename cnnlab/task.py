@@ -69,7 +69,7 @@ def task(config: DictConfig) -> dict[str, Any]:
 
 def _train(run: plan.Run) -> dict[str, Any]:
     from cnnlab.device import describe, resolve
-    from cnnlab.train import train
+    from cnnlab.train import told, train
 
     config = run.job.config
     device = describe(resolve(config.device))
@@ -80,7 +80,7 @@ def _train(run: plan.Run) -> dict[str, Any]:
             "Its checkpoint was made with other versions or another device: it begins afresh."
         )
     try:
-        train([config], plan.load(config), [record])
+        train([config], plan.load(config), [record], compiled=bool(config.compile))
     except channel.Stopped:
         raise
     except Exception as error:  # the boundary that spares the sweep's other runs
@@ -88,9 +88,9 @@ def _train(run: plan.Run) -> dict[str, Any]:
         if isinstance(error, OSError) and error.errno in FULL:
             raise
         if _out_of_memory(error) and not channel.listener.alone:
-            raise channel.Alone(_told(error)) from error
+            raise channel.Alone(told(error)) from error
         record.outcome.status = "failed"
-        record.outcome.error = _told(error)
+        record.outcome.error = told(error)
     result = result_of(run, record, device)
     record.finish(result)
     if result.error is not None:
@@ -134,6 +134,7 @@ def result_of(run: plan.Run, record: Record, device: str) -> Result:
         overrides=list(run.job.overrides),
         data_fingerprint=run.fingerprint,
         seconds=round(record.seconds, 3),
+        stack_size=record.stack_size,
         device=device,
         versions=versions(),
         git_commit=commit,
@@ -145,11 +146,6 @@ def result_of(run: plan.Run, record: Record, device: str) -> Result:
 def outcome_of(result: dict[str, Any], directory: Path) -> dict[str, Any]:
     told = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
     return {**told, "directory": str(directory)}
-
-
-def _told(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
 
 
 def _out_of_memory(error: BaseException) -> bool:

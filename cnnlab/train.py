@@ -6,20 +6,21 @@ K variants, N images of a batch, C H W image, L classes.
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from cnnlab import channel
 from cnnlab.config import Config
 from cnnlab.cost import cost
-from cnnlab.data.batches import Images
+from cnnlab.data.batches import Images, supply
 from cnnlab.data.split import Data, Split
 from cnnlab.device import describe, prepare, resolve
 from cnnlab.model.assemble import assemble
 from cnnlab.record import Outcome, Record
-from cnnlab.trainer import Trainer
+from cnnlab.trainer import Trainer, dtype_of
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,28 @@ FIRST_LOSS_TOLERANCE = 0.25
 """How far the first loss may be from log(L), as a share of it, without a warning."""
 
 
-def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> list[Outcome]:
-    """Trains K runs as one model.
+def train(
+    configs: Sequence[Config],
+    data: Data,
+    records: Sequence[Record],
+    *,
+    compiled: bool = False,
+    ended: Callable[[int, Exception | None], None] | None = None,
+) -> list[Outcome]:
+    """Trains K runs as one model, or as few as can be.
+
+    Runs that have come as far as each other are trained together. A run that diverges, stops early
+    or fails leaves the others, which go on from their last epoch. An error that several runs meet
+    together, such as too little memory, halves their stack until it is one run's own.
 
     Args:
-        configs: K; alike but for numbers of the optimizer, the schedule and the augmentation, the
-            seed and the sweep's name
+        configs: K; alike as `Trainer` has them
         data: that all share
-        records: K; get each epoch's metrics, the best weights and the outcome. They are all at
-            the same epoch, and training goes on from there
+        records: K; get each epoch's metrics, the best weights and the outcome. Training goes on
+            from where they are
+        compiled: whether steps are compiled
+        ended: called with the slot of each run that came to its end, and with the error that ended
+            it, if one did; without it, such an error is raised
 
     Returns:
         the records' outcomes
@@ -43,66 +57,153 @@ def train(configs: Sequence[Config], data: Data, records: Sequence[Record]) -> l
     Raises:
         cnnlab.channel.Stopped: between two epochs, if whoever started the runs asks them to stop
     """
-    first = configs[0]
-    device = resolve(first.device)
-    prepare(device, first.precision)
-    models = [assemble(config, data.shape, len(data.classes)) for config in configs]
+    device = resolve(configs[0].device)
+    prepare(device, configs[0].precision)
+    left = _alike(range(len(configs)), records)
+    while left:
+        slots = left.pop(0)
+        try:
+            finished, others = _train(slots, configs, data, records, device, compiled)
+            error = None
+        except Exception as raised:
+            if len(slots) > 1:
+                half = len(slots) // 2
+                log.warning("%d runs as one: %s; halved", len(slots), told(raised))
+                finished, others, error = [], [slots[:half], slots[half:]], None
+            elif ended is None:
+                raise
+            else:
+                finished, others, error = slots, [], raised
+        if error is None and device.type == "cuda":
+            torch.cuda.empty_cache()  # also of what was too large
+        for slot in finished:
+            if ended is not None:
+                ended(slot, error)
+        left[:0] = others
+    return [record.outcome for record in records]
+
+
+def told(error: BaseException) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def _alike(slots: Sequence[int], records: Sequence[Record]) -> list[list[int]]:
+    """Slots of runs at the same epoch."""
+    parts: dict[int, list[int]] = {}
+    for slot in slots:
+        parts.setdefault(records[slot].epoch, []).append(slot)
+    return list(parts.values())
+
+
+def _train(
+    slots: Sequence[int],
+    configs: Sequence[Config],
+    data: Data,
+    records: Sequence[Record],
+    device: torch.device,
+    compiled: bool,
+) -> tuple[list[int], list[list[int]]]:
+    """Trains some of the runs, until one of them comes to its end.
+
+    Returns:
+        the slots that ended, and those that go on
+    """
+    own = [configs[slot] for slot in slots]
+    first = own[0]
+    models = [assemble(config, data.shape, len(data.classes)) for config in own]
+    begun = records[slots[0]].epoch
     total = cost(models[0], data.shape)[-1]
-    outcomes = [record.outcome for record in records]
-    for outcome in outcomes:
+    trainer = Trainer(
+        own, models, supply(data, device, dtype_of(first), first.resident), compiled=compiled
+    )
+    for slot in slots:
+        records[slot].stack_size = len(slots)
+        outcome = records[slot].outcome
         outcome.parameters, outcome.macs = total.parameters, total.macs
-    name, parameters = type(models[0]).__name__, f"{total.parameters:,}"
-    log.info("%s, %s parameters, on %s", name, parameters, describe(device))
-    sizes, shape = (f"{len(data.train):,}", f"{len(data.val):,}"), "x".join(map(str, data.shape))
-    log.info("%s training and %s validation images of %s", *sizes, shape)
-    trainer = Trainer(configs, models, data, device)
-    log.info("           train loss  accuracy    val loss  accuracy      time")
-    last = _resume(trainer, records)
+        _say_what(slot, models[0], data, device, len(slots), compiled)
+    _resume(trainer, [records[slot] for slot in slots], slots)
     report = channel.reporter(first.epochs, trainer.steps)
-    for epoch in range(last + 1, first.epochs + 1):
+    for epoch in range(begun + 1, first.epochs + 1):
         if channel.listener.stopping():
             raise channel.Stopped
         began = time.perf_counter()
         losses, correct = trainer.epoch(epoch, lambda step, epoch=epoch: report(epoch, step))
         if epoch == 1:
+            outcomes = [records[slot].outcome for slot in slots]
             _check_first_loss(losses[0].tolist(), len(data.classes), outcomes)
-        validation = trainer.evaluate(trainer.val)
+        validation = trainer.evaluate(trainer.supply.val)
         timing = {
             "epoch": epoch,
             "seconds": round(time.perf_counter() - began, 4),
             "memory_mb": _memory(device),
         }
-        for slot, outcome in enumerate(outcomes):
-            if outcome.status == "done":
-                measured = trainer.measured(epoch, slot, losses, correct, validation)
-                _after_epoch(trainer, slot, outcome, measured, timing, records[slot])
-        if all(outcome.status != "done" for outcome in outcomes):
-            break
-    _test(trainer, data.test, outcomes)
-    return outcomes
+        for place, slot in enumerate(slots):
+            measured = trainer.measured(epoch, place, losses, correct, validation)
+            _after_epoch(trainer, place, slot, measured, timing, records[slot])
+        finished = [slot for slot in slots if _over(configs[slot], records[slot])]
+        if finished:
+            _test(trainer, slots, finished, data.test, records)
+            others = [slot for slot in slots if slot not in finished]
+            return finished, [others] if others else []
+    return list(slots), []  # nothing was left to do
 
 
-def _resume(trainer: Trainer, records: Sequence[Record]) -> int:
-    """Puts back what the records kept; gives the last finished epoch."""
-    (last,) = {record.epoch for record in records}
-    for slot, record in enumerate(records if last else ()):
-        trainer.restore(slot, record.state)
-        trainer.best_weights[slot] = {
-            name: torch.from_numpy(array) for name, array in record.best_weights.items()
-        }
-        log.info("Continued after epoch %d", last)
-    return last
+def _over(config: Config, record: Record) -> bool:
+    """Whether a run has come to its end."""
+    outcome = record.outcome
+    if outcome.status != "done" or record.epoch == config.epochs:
+        return True
+    return config.patience is not None and record.epoch - outcome.best_epoch >= config.patience
+
+
+def _own(slot: int) -> dict[str, Any]:
+    """Says of a log line which run's it is."""
+    return {"run": slot}
+
+
+def _say_what(
+    slot: int, model: nn.Module, data: Data, device: torch.device, size: int, compiled: bool
+) -> None:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    how = f", one of {size} trained together" if size > 1 else ""
+    how += ", compiled" if compiled else ""
+    name = type(model).__name__
+    log.info(
+        "%s, %s parameters, on %s%s", name, f"{count:,}", describe(device), how, extra=_own(slot)
+    )
+    sizes, shape = (f"{len(data.train):,}", f"{len(data.val):,}"), "x".join(map(str, data.shape))
+    log.info("%s training and %s validation images of %s", *sizes, shape, extra=_own(slot))
+    log.info("           train loss  accuracy    val loss  accuracy      time", extra=_own(slot))
+
+
+def _resume(trainer: Trainer, records: Sequence[Record], slots: Sequence[int]) -> None:
+    """Puts back what the records kept."""
+    for place, record in enumerate(records):
+        if record.epoch:
+            trainer.restore(place, record.state)
+            trainer.best_weights[place] = {
+                name: torch.from_numpy(array) for name, array in record.best_weights.items()
+            }
+            log.info("Continued after epoch %d", record.epoch, extra=_own(slots[place]))
 
 
 def _after_epoch(
     trainer: Trainer,
+    place: int,
     slot: int,
-    outcome: Outcome,
     measured: Mapping[str, Any],
     timing: Mapping[str, Any],
     record: Record,
 ) -> None:
-    """Notes what an epoch brought for one slot; keeps its weights where they are the best."""
+    """Notes what an epoch brought for one run; keeps its weights where they are the best.
+
+    Args:
+        place: in the trainer's stack
+        slot: of the run
+    """
+    outcome = record.outcome
     if "diverged" in measured:
         where = measured["diverged"]
         outcome.status = "diverged"
@@ -111,39 +212,50 @@ def _after_epoch(
     accuracy = measured["val_accuracy"]
     if outcome.best_val_accuracy is None or accuracy > outcome.best_val_accuracy:
         outcome.best_val_accuracy, outcome.best_epoch = accuracy, measured["epoch"]
-        weights = trainer.best_weights[slot] = trainer.stack.weights(slot)
+        weights = trainer.best_weights[place] = trainer.stack.weights(place)
         record.best({name: tensor.numpy() for name, tensor in weights.items()})
     outcome.final_train_loss = measured["train_loss"]
     outcome.final_train_accuracy = measured["train_accuracy"]
     outcome.final_val_accuracy = accuracy
-    record.add(measured, timing, trainer.snapshot(slot))
+    record.add(measured, timing, trainer.snapshot(place))
+    images = len(trainer.supply.train)
     channel.listener.hear(
-        {"epochs": trainer.configs[0].epochs, **measured, "images": len(trainer.train), **timing}
+        {"run": slot, "epochs": trainer.configs[0].epochs, **measured, "images": images, **timing}
     )
     memory = f" {timing['memory_mb']:.0f} MB" if timing["memory_mb"] is not None else ""
     log.info(
         "epoch %3d  %10.4f  %8.4f  %10.4f  %8.4f  %6.1f s%s%s",
         measured["epoch"], measured["train_loss"], measured["train_accuracy"],
         measured["val_loss"], accuracy, timing["seconds"], memory,
-        "  best" if outcome.best_epoch == measured["epoch"] else "",
+        "  best" if outcome.best_epoch == measured["epoch"] else "", extra=_own(slot),
     )  # fmt: skip
 
 
-def _test(trainer: Trainer, test: Split | None, outcomes: Sequence[Outcome]) -> None:
-    """Test accuracy of each slot's best weights, where it was asked for."""
+def _test(
+    trainer: Trainer,
+    slots: Sequence[int],
+    finished: Sequence[int],
+    test: Split | None,
+    records: Sequence[Record],
+) -> None:
+    """Test accuracy of the best weights of the runs that ended, where it was asked for."""
     asked = [
-        slot
-        for slot, (config, outcome) in enumerate(zip(trainer.configs, outcomes, strict=True))
-        if config.evaluate_test and outcome.status == "done"
+        (place, slot)
+        for place, slot in enumerate(slots)
+        if slot in finished
+        and trainer.configs[place].evaluate_test
+        and records[slot].outcome.status == "done"
     ]
     if not asked:
         return
-    for slot in asked:
-        trainer.stack.load(slot, trainer.best_weights[slot])
+    for place, _ in asked:
+        trainer.stack.load(place, trainer.best_weights[place])
     accuracy = trainer.evaluate(Images(test, trainer.device))[1]
-    for slot in asked:
-        outcomes[slot].test_accuracy = round(float(accuracy[slot]), 6)
-        log.info("Test accuracy of the best weights: %.4f", outcomes[slot].test_accuracy)
+    for place, slot in asked:
+        outcome = records[slot].outcome
+        outcome.test_accuracy = round(float(accuracy[place]), 6)
+        found = outcome.test_accuracy
+        log.info("Test accuracy of the best weights: %.4f", found, extra=_own(slot))
 
 
 def _check_first_loss(first: Sequence[float], classes: int, outcomes: Sequence[Outcome]) -> None:

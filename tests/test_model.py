@@ -299,7 +299,7 @@ def own_model(monkeypatch):
     import cnnlab.model.simplenn
     import cnnlab.norm.none
 
-    monkeypatch.setattr(cnnlab.model.simplenn, "SimpleNN", Zeroed)
+    monkeypatch.setattr(cnnlab.model.simplenn, "SimpleNN", lambda *a, dropout: Zeroed(*a))
     monkeypatch.setattr(cnnlab.norm.none, "none", Noisy)
 
 

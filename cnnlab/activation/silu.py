@@ -17,14 +17,17 @@ class Swish(nn.Module):
 
     def __init__(self, beta: float, learned: bool):
         super().__init__()
-        self.learned = learned
-        self.beta = nn.Parameter(torch.tensor(float(beta))) if learned else beta
+        self.plain = beta == 1 and not learned
+        if learned:
+            self.beta = nn.Parameter(torch.tensor(float(beta)))
+        else:  # a buffer, so that each variant of a stack has its own; no part of saved weights
+            self.register_buffer("beta", torch.tensor(float(beta)), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Any shape -> the same shape."""
-        if self.learned or self.beta != 1:
-            return x * torch.sigmoid(self.beta * x)
-        return F.silu(x)  # the same in one operation
+        if self.plain:
+            return F.silu(x)  # the same in one operation
+        return x * torch.sigmoid(self.beta * x)
 
 
 def silu(*, beta: NonNegative = 1.0, learned: bool = False) -> nn.Module:

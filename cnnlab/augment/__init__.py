@@ -49,5 +49,20 @@ def augment(
 
 
 def chosen(uniforms: torch.Tensor, probability: float) -> torch.Tensor:
-    """(N, 1, 1, 1) bool: the images that an operation changes. Uses the last column."""
-    return (uniforms[:, DRAWS - 1] < probability)[:, None, None, None]
+    """(N,) bool: the images that an operation changes. Uses the last column."""
+    return uniforms[:, DRAWS - 1] < probability
+
+
+def replaced(images: torch.Tensor, changed: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Of each image one of two forms.
+
+    Whole images are copied by their number, which is several times faster than `torch.where`.
+
+    Args:
+        images: (N, C, H, W)
+        changed: (N, C, H, W)
+        where: (N,) bool: whether to take the changed form
+    """
+    both = torch.cat([images.permute(0, 2, 3, 1), changed.permute(0, 2, 3, 1)])
+    index = torch.arange(len(where), device=where.device) + len(where) * where
+    return both.index_select(0, index).permute(0, 3, 1, 2)

@@ -36,4 +36,4 @@ def cutout(
     inside_rows = (rows >= 0) & (rows < size)
     inside_columns = (columns >= 0) & (columns < size)
     hidden = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]  # (N, 1, H, W)
-    return images.masked_fill(hidden & chosen(uniforms, probability), fill)
+    return images.masked_fill(hidden & chosen(uniforms, probability)[:, None, None, None], fill)

@@ -2,7 +2,7 @@
 
 import torch
 
-from cnnlab.augment import chosen
+from cnnlab.augment import chosen, replaced
 from cnnlab.limits import Probability
 
 
@@ -16,4 +16,4 @@ def flip(
         uniforms: (N, DRAWS) in [0, 1)
         probability: share of the images that are mirrored
     """
-    return torch.where(chosen(uniforms, probability), images.flip(-1), images)
+    return replaced(images, images.flip(-1), chosen(uniforms, probability))

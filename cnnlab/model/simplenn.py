@@ -8,6 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from cnnlab.activation import GROWING
+from cnnlab.dropout import Dropout
+from cnnlab.limits import Decay
+
 
 class SimpleNN(nn.Module):
     """conv C->8 5x5, conv 8->16 3x3, a 2x2 max-pool after each, then linear 120, 84, L.
@@ -19,6 +23,7 @@ class SimpleNN(nn.Module):
         classes: L
         norm: makes the normalisation after a convolution, from its channels
         activation: makes one activation
+        dropout: probability with which each output of the first two linear layers is left out
 
     Raises:
         ValueError: if the convolutions leave nothing of the image
@@ -30,6 +35,8 @@ class SimpleNN(nn.Module):
         classes: int,
         norm: Callable[[int], nn.Module],
         activation: Callable[[], nn.Module],
+        *,
+        dropout: Decay = 0.0,
     ):
         super().__init__()
         channels, height, width = shape
@@ -48,15 +55,23 @@ class SimpleNN(nn.Module):
         self.pool = nn.MaxPool2d(2, 2)
         self.linear1 = nn.Linear(16 * rows * columns, 120)
         self.activation3 = activation()
+        self.dropout1 = Dropout(dropout)
         self.linear2 = nn.Linear(120, 84)
         self.activation4 = activation()
+        self.dropout2 = Dropout(dropout)
         self.linear3 = nn.Linear(84, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, L) logits."""
-        x = self.pool(self.activation1(self.norm1(self.conv1(x))))  # (N, 8, (H-4)/2, (W-4)/2)
-        x = self.pool(self.activation2(self.norm2(self.conv2(x))))  # (N, 16, rows, columns)
+        x = self.pooled(self.norm1(self.conv1(x)), self.activation1)  # (N, 8, (H-4)/2, (W-4)/2)
+        x = self.pooled(self.norm2(self.conv2(x)), self.activation2)  # (N, 16, rows, columns)
         x = x.flatten(1)  # (N, 16 rows columns)
-        x = self.activation3(self.linear1(x))
-        x = self.activation4(self.linear2(x))
+        x = self.dropout1(self.activation3(self.linear1(x)))
+        x = self.dropout2(self.activation4(self.linear2(x)))
         return self.linear3(x)
+
+    def pooled(self, x: torch.Tensor, activation: nn.Module) -> torch.Tensor:
+        """The activation, then the pool; in the other order where that is the same."""
+        if isinstance(activation, GROWING):
+            return activation(self.pool(x))
+        return self.pool(activation(x))

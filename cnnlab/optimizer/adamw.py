@@ -29,7 +29,7 @@ def adamw(
         weight_decay: share of the parameter that is taken away, times lr
     """
     if not state:
-        state["step"] = torch.zeros((), dtype=torch.float64)
+        state["step"] = torch.zeros((), dtype=parameter.dtype, device=parameter.device)
         state["mean"] = torch.zeros_like(parameter)
         state["square"] = torch.zeros_like(parameter)
     step = state["step"].add_(1)

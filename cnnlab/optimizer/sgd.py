@@ -26,8 +26,12 @@ def sgd(
         weight_decay: L2 penalty; its gradient is weight_decay times the parameter
         nesterov: look one step of momentum ahead (Sutskever et al. 2013)
     """
-    gradient = gradient + weight_decay * parameter
+    lr, weight_decay = (
+        torch.as_tensor(number, dtype=parameter.dtype) for number in (lr, weight_decay)
+    )
+    gradient = torch.addcmul(gradient, parameter, weight_decay)
     if not state:
         state["velocity"] = torch.zeros_like(parameter)
     velocity = state["velocity"].mul_(momentum).add_(gradient)
-    parameter.sub_(lr * (gradient + momentum * velocity if nesterov else velocity))
+    change = gradient + momentum * velocity if nesterov else velocity
+    parameter.addcmul_(change, lr, value=-1)
