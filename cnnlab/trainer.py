@@ -148,7 +148,7 @@ class Trainer:
         its many small kernels.
         """
         kept = [each.detach().clone() for each in _leaves(self._tensors())]
-        graph = make_fx(self._one_step)(*example)  # which runs it
+        graph = make_fx(lambda *given: self._one_step(*given))(*example)  # which runs it
         with torch.no_grad():
             for tensor, before in zip(_leaves(self._tensors()), kept, strict=True):
                 tensor.copy_(before)
