@@ -24,15 +24,17 @@ def test_simplenn_on_cifar_equals_arithmetic_by_hand():
         # A convolution: outputs x inputs of one output; parameters with the shift.
         Layer("conv1", (8, 28, 28), 8 * (75 + 1), 8 * 28 * 28 * 75),
         Layer("norm1", (8, 28, 28), 0, 0),
-        Layer("activation1", (8, 28, 28), 0, 0),
+        Layer("activation1", (8, 14, 14), 0, 0),  # after the pool: ReLU may change places with it
         Layer("conv2", (16, 12, 12), 16 * (72 + 1), 16 * 12 * 12 * 72),
         Layer("norm2", (16, 12, 12), 0, 0),
-        Layer("activation2", (16, 12, 12), 0, 0),
+        Layer("activation2", (16, 6, 6), 0, 0),
         Layer("pool", (16, 6, 6), 0, 0),  # called twice; the last shape
         Layer("linear1", (120,), 576 * 120 + 120, 576 * 120),
         Layer("activation3", (120,), 0, 0),
+        Layer("dropout1", (120,), 0, 0),
         Layer("linear2", (84,), 120 * 84 + 84, 120 * 84),
         Layer("activation4", (84,), 0, 0),
+        Layer("dropout2", (84,), 0, 0),
         Layer("linear3", (10,), 84 * 10 + 10, 84 * 10),
         Layer("", (10,), 82_030, 470_400 + 165_888 + 69_120 + 10_080 + 840),
     ]

@@ -148,7 +148,7 @@ REFUSED = {
     "sweep.variants=[{overrides:'seed=1'}]": "seeds=5",
     "sweep.variants=[{overrides:'norm=batchnorm'}]": "Nearest: bn",
     "sweep.desing=grid": "no such key",
-    "precision=fp16": "fp32, tf32 or bf16",
+    "precision=fp16": "fp32, tf32, bf16 or fp64",
     "norm": "Write key=value",
     "seed=[0,1]": "integer",
 }

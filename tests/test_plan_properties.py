@@ -120,8 +120,8 @@ def test_minus_zero_is_zero():
 @pytest.mark.parametrize(
     ("hydras", "typed"),
     [
-        ([], ["device=cpu"]), ([], ["device=auto"]), ([], ["name=other"]),
-        ([], ["outputs=elsewhere"]),
+        ([], ["device=cpu"]), ([], ["compile=true"]), ([], ["resident=false"]),
+        ([], ["name=other"]), ([], ["outputs=elsewhere"]),
         (["hydra.launcher.workers=3"], []), (["hydra/launcher=basic"], []),
         (["hydra.launcher.tries=5", "hydra.launcher.timeout=9"], []), (["hydra.verbose=true"], []),
         ([], ["force=true"]), ([], ["retry=failed"]), ([], ["on_error=stop"]), ([], ["plan=true"]),
@@ -180,7 +180,8 @@ def others(path, value):
         return [value * 1.5 or 0.005, value * 0.5, value + 0.1, 0.5]
     return {
         ("name",): ["another"], ("device",): ["cpu"], ("precision",): ["bf16"],
-        ("outputs",): ["elsewhere"],
+        ("outputs",): ["elsewhere"], ("compile",): [True], ("resident",): [True],
+        ("clip_norm",): [1.0], ("patience",): [3],
     }[path]  # fmt: skip
 
 
@@ -246,10 +247,28 @@ def test_an_option_counts_even_where_another_has_the_same_numbers():
 
 def test_every_key_is_either_relevant_or_named_as_irrelevant():
     """A new key of a config counts, unless somebody decides otherwise."""
-    assert set(planfile.IRRELEVANT) == {"name", "device", "outputs", "data"}
+    assert set(planfile.IRRELEVANT) == {
+        "name", "device", "outputs", "data", "compile", "resident"
+    }  # fmt: skip
 
 
 def test_the_root_of_a_download_does_not_count():
     config = config_of("data=cifar10")
     moved = changed(config, ("data", "root"), str(Path("elsewhere").absolute()))
     assert plan.run_id(config, "x") == plan.run_id(moved, "x")
+
+
+@pytest.mark.parametrize(
+    ("typed", "earlier"),
+    [
+        ((), "b331b776d8b270e7a55ee1a80cfba90b"),
+        (
+            ("norm=bn", "optimizer=adamw", "augment=crop_flip_cutout", "lr=cosine"),
+            "67a403c7d5311b8e7badc3c72198cab8",
+        ),
+        (("activation=silu",), "d7c414e059601d8ea2b40ea53da49975"),
+    ],
+)
+def test_records_of_version_0_1_0_are_still_found(typed, earlier):
+    """It had no dropout, label smoothing, clipping or early stopping, nor compile and resident."""
+    assert identity(config_of(*SMALL, *typed)) == earlier
