@@ -70,6 +70,9 @@ STACKS = {
         "optimizer=adamw optimizer.weight_decay=0.5",
     ],
     "augmentations": ["augment=none", "augment=crop_flip", "augment=cutout augment.cutout.size=4"],
+    "losses": ["label_smoothing=0.1", "label_smoothing=0.3 clip_norm=0.5", "lr=0.02 clip_norm=1.0"],
+    "dropouts": ["model.dropout=0.3", "model.dropout=0.5 seed=1", "model.dropout=0.3 lr=0.02"],
+    "Swish": [f"activation=silu activation.beta={beta}" for beta in (2, 0.5, 3)],
     "one that diverges": ["lr=0.01", "lr=1e20", "lr=0.02"],
 }  # fmt: skip
 
@@ -119,3 +122,87 @@ def test_a_model_that_knows_nothing_of_stacks_trains_in_one(tmp_path):
     assert logits.shape == (2, 5, CLASSES)
     gradients = torch.autograd.grad(logits[0].sum(), list(stack.parameters.values()))
     assert all(gradient[1].abs().max() == 0 for gradient in gradients)  # no slot sees another
+
+
+def test_a_run_that_stops_early_leaves_and_the_others_go_on(tmp_path):
+    configs = [config_of(*SMALL, "epochs=6", *o.split()) for o in ("lr=0.05", "lr=1e-6 patience=2")]
+    data = plan.load(configs[0])
+    order = []
+    outcomes = train(
+        configs,
+        data,
+        [Record(tmp_path / "0"), Record(tmp_path / "1")],
+        ended=lambda slot, error: order.append((slot, error)),
+    )
+    assert order == [(1, None), (0, None)]
+    rows = [len((tmp_path / k / "metrics.csv").read_text().splitlines()) - 1 for k in "01"]
+    assert rows == [6, outcomes[1].best_epoch + 2]
+    alone = train(configs[:1], data, [Record(tmp_path / "alone")])[0]
+    assert outcomes[0].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
+    assert [outcome.status for outcome in outcomes] == ["done", "done"]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
+    most, tmp_path, monkeypatch
+):
+    from cnnlab.trainer import Trainer
+
+    configs = [config_of(*SMALL, "epochs=3", f"lr=0.0{k + 1}") for k in range(4)]
+    data = plan.load(configs[0])
+    whole, trained = Trainer.epoch, []
+
+    def short_of_memory(self, epoch, advance):
+        if epoch > 1 and self.stack.size > most:
+            raise MemoryError("no more")
+        trained.append((epoch, self.stack.size))
+        return whole(self, epoch, advance)
+
+    monkeypatch.setattr(Trainer, "epoch", short_of_memory)
+    records = [Record(tmp_path / str(k)) for k in range(4)]
+    outcomes = train(configs, data, records)
+    assert trained == [(1, 4)] + [(2, most), (3, most)] * (4 // most)
+    monkeypatch.undo()
+    for slot, config in enumerate(configs):
+        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        assert outcomes[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
+        assert records[slot].stack_size == most
+
+
+def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
+    from cnnlab.trainer import Trainer
+
+    configs = [config_of(*SMALL, "epochs=2", f"seed={seed}") for seed in range(3)]
+    whole = Trainer.epoch
+
+    def broken(self, epoch, advance):
+        if any(config.seed == 1 for config in self.configs):
+            raise ValueError("seed 1 is broken")
+        return whole(self, epoch, advance)
+
+    monkeypatch.setattr(Trainer, "epoch", broken)
+    ends = {}
+    records = [Record(tmp_path / str(k)) for k in range(3)]
+    train(configs, plan.load(configs[0]), records, ended=ends.__setitem__)
+    assert {slot: str(error) for slot, error in ends.items()} == {
+        0: "None", 1: "seed 1 is broken", 2: "None",
+    }  # fmt: skip
+    assert [record.epoch for record in records] == [2, 0, 2]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
+def test_a_compiled_stack_trains_as_an_eager_one(optimizer, tmp_path):
+    options = (*SMALL, "epochs=2", "norm=bn", "model.dropout=0.2", f"optimizer={optimizer}")
+    configs = [config_of(*options, f"lr=0.00{k + 1}") for k in range(2)]
+    data = plan.load(configs[0])
+    eager, fast = (
+        train(
+            configs,
+            data,
+            [Record(tmp_path / f"{compiled}{k}") for k in range(2)],
+            compiled=compiled,
+        )
+        for compiled in (False, True)
+    )
+    for one, other in zip(eager, fast, strict=True):
+        assert one.final_train_loss == pytest.approx(other.final_train_loss, abs=1e-4)
