@@ -328,6 +328,6 @@ def _clipped(gradients: Sequence[torch.Tensor], limits: torch.Tensor) -> list[to
     The length is the L2 norm, as in `torch.nn.utils.clip_grad_norm_` (Pascanu et al. 2012,
     https://arxiv.org/abs/1211.5063).
     """
-    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients])
+    squares = torch.stack([each.reshape(len(each), -1).square().sum(1) for each in gradients])
     factor = (limits / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1)  # (K,)
     return [gradient * factor.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients]
