@@ -62,7 +62,7 @@ INTERVAL = 0.2
 """Seconds between two reports from inside an epoch."""
 
 
-def reporter(epochs: int, steps: int) -> Callable[[int, int], None]:
+def reporter(epochs: int, steps: int, run: int = 0) -> Callable[[int, int], None]:
     """What a training loop calls with the epoch and the number of steps done in it."""
     last = 0.0
 
@@ -71,6 +71,7 @@ def reporter(epochs: int, steps: int) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - last >= INTERVAL:
             last = now
-            listener.hear({"epoch": epoch, "epochs": epochs, "step": step, "steps": steps})
+            told = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps}
+            listener.hear({"run": run, **told})
 
     return report

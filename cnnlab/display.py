@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -26,6 +26,14 @@ class _InTraining:
 
     label: str
     began: float
+    row: "_Row"
+
+
+@dataclass(eq=False)
+class _Row:
+    """What is shown of the runs that a worker was given at once; the last event of any of them."""
+
+    label: str
     event: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,20 +84,23 @@ class Display:
 
     # --- what the pool tells
 
-    def started(self, number: int) -> None:
-        run = self.runs[number]
-        self.active[number] = _InTraining(self._label(run), time.monotonic())
+    def started(self, numbers: Sequence[int]) -> None:
+        more = f" +{len(numbers) - 1}" if len(numbers) > 1 else ""
+        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}")
+        for number in numbers:
+            label = self._label(self.runs[number])
+            self.active[number] = _InTraining(label, time.monotonic(), row)
         self.clock = self.clock or time.monotonic()
 
     def event(self, number: int, event: Mapping[str, Any]) -> None:
         if "line" in event:
             self._line(number, event["line"], event["level"])
             return
-        known = self.active[number]
-        known.event.update(event)
+        row = self.active[number].row
+        row.event.update(event)
         if "val_loss" in event:
             self.epochs_seen += 1
-            known.event["step"] = 0
+            row.event["step"] = 0
 
     def waiting(self, number: int) -> None:
         known = self.active.pop(number)
@@ -187,31 +198,32 @@ class Display:
         table.add_column(max_width=26, no_wrap=True, overflow="ellipsis")
         for _ in range(5):
             table.add_column(no_wrap=True)
-        for known in self.active.values():
-            table.add_row(*self._row(known))
+        for row in dict.fromkeys(known.row for known in self.active.values()):
+            table.add_row(*_cells(row))
         whole.add_row(table)
         return whole
-
-    def _row(self, known: _InTraining) -> list[Any]:
-        event = known.event
-        if not event:
-            return [known.label, "starts"]
-        epoch, epochs = event["epoch"], event["epochs"]
-        inside = event.get("step", 0) / event.get("steps", 1)
-        completed = epoch if not inside else epoch - 1 + inside
-        row = [known.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
-        if "train_loss" in event:
-            speed = event["images"] / max(event["seconds"], 1e-9)
-            row.append(f"loss {event['train_loss']:.3f}")
-            row.append(f"acc {event['val_accuracy']:.3f}")
-            row.append(f"{speed / 1000:.1f}k img/s")
-        return row
 
     def _left(self) -> str:
         if not self.epochs_seen or self.clock is None:
             return "time left: ?"
         each = (time.monotonic() - self.clock) / self.epochs_seen
         return f"{duration(each * max(self.epochs_left - self.epochs_seen, 0))} left"
+
+
+def _cells(shown: _Row) -> list[Any]:
+    event = shown.event
+    if not event:
+        return [shown.label, "starts"]
+    epoch, epochs = event["epoch"], event["epochs"]
+    inside = event.get("step", 0) / event.get("steps", 1)
+    completed = epoch if not inside else epoch - 1 + inside
+    row = [shown.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
+    if "train_loss" in event:
+        speed = event["images"] / max(event["seconds"], 1e-9)
+        row.append(f"loss {event['train_loss']:.3f}")
+        row.append(f"acc {event['val_accuracy']:.3f}")
+        row.append(f"{speed / 1000:.1f}k img/s")
+    return row
 
 
 def duration(seconds: float) -> str:

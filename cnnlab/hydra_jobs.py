@@ -1,8 +1,9 @@
 """Hydra's jobs inside a worker process: composing a job's config, and running it as Hydra does."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.pool import ExceptionWithTraceback
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnlab import channel
 from cnnlab.files import FULL
+from cnnlab.worker import Tell
 
 KEEPS_TRACEBACKS = "_remote_traceback" in JobReturn.__dataclass_fields__
 """Whether Hydra sees to it that an exception from another process says where it was raised; since
@@ -34,6 +36,7 @@ class Sweep:
         context, task_function, config: as Hydra hands them to a launcher
         first_number: of the sweep's first job
         prepare: called once a worker, with what it inherited
+        together: does several jobs at once; see `Together`
     """
 
     context: HydraContext
@@ -41,6 +44,22 @@ class Sweep:
     config: DictConfig
     first_number: int
     prepare: Callable[[Any], None] | None = None
+    together: "Together | None" = None
+
+
+@dataclass(frozen=True)
+class Together:
+    """What does several jobs at once.
+
+    Attributes:
+        begin: called for each as its task, with its config and its place among them; gives a dict,
+            which is the task's answer, or something that `go_on` takes
+        go_on: called with what `begin` gave, by place, and with a function that it calls with a
+            place and the task's answer, or with the exception that ended it
+    """
+
+    begin: Callable[[DictConfig, int], Any]
+    go_on: Callable[[Mapping[int, Any], Callable[[int, Any], None]], None]
 
 
 class Setup:
@@ -64,28 +83,68 @@ class Setup:
 
 
 class Jobs:
-    """Does one job after the other: each a list of overrides."""
+    """Does jobs, each a list of overrides."""
 
     def __init__(self, sweep: Sweep):
         self.sweep = sweep
         self.compose = Composer(sweep.context.config_loader, sweep.config)
 
-    def __call__(self, number: int, overrides: Sequence[str]) -> tuple[dict[str, Any], bytes]:
-        """Runs a job.
+    def __call__(self, payloads: Mapping[int, Sequence[str]], tell: Tell) -> None:
+        """Does one job, or several at once.
 
-        Returns:
-            what its task returned, where that is a dict, or `status` and `error` where it raised;
-            and the whole JobReturn, pickled
+        Of each is told what its task returned, where that is a dict, or `status` and `error` where
+        it raised; and the whole JobReturn, pickled.
         """
+        if len(payloads) == 1:
+            ((number, overrides),) = payloads.items()
+            try:
+                returned = self._run(number, overrides, self.sweep.task_function)
+            except (channel.Later, channel.Alone) as ended:
+                tell(_KINDS[type(ended)], number, str(ended))
+            else:
+                tell("done", number, _answer(overrides, returned))
+            return
+        self._run_together(payloads, tell)
+
+    def _run_together(self, payloads: Mapping[int, Sequence[str]], tell: Tell) -> None:
+        together, numbers = self.sweep.together, list(payloads)
+        returns: dict[int, JobReturn] = {}
+        begun: dict[int, Any] = {}
+
+        def ended(place: int, answer: Any) -> None:
+            number, returned = numbers[place], returns[place]
+            if isinstance(answer, channel.Ended):
+                tell(_KINDS[type(answer)], number, str(answer))
+                return
+            returned.return_value = answer
+            if isinstance(answer, Exception):
+                returned.status = JobStatus.FAILED
+            tell("done", number, _answer(payloads[number], returned))
+
+        for place, (number, overrides) in enumerate(payloads.items()):
+            try:
+                begin = partial(together.begin, place=place)
+                returned = returns[place] = self._run(number, overrides, begin)
+            except (channel.Later, channel.Alone) as busy:
+                tell(_KINDS[type(busy)], number, str(busy))
+                continue
+            if returned.status != JobStatus.COMPLETED or isinstance(returned.return_value, dict):
+                tell("done", number, _answer(overrides, returned))
+            else:
+                begun[place] = returned.return_value
+        if begun:
+            together.go_on(begun, ended)
+
+    def _run(self, number: int, overrides: Sequence[str], task: TaskFunction) -> JobReturn:
         index = self.sweep.first_number + number
         try:
             config = self.compose(overrides)
             with open_dict(config):
                 config.hydra.job.id = f"{config.hydra.job.name}_{index}"
                 config.hydra.job.num = index
-            returned = run_job(
+            return run_job(
                 hydra_context=self.sweep.context,
-                task_function=self.sweep.task_function,
+                task_function=task,
                 config=config,
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
@@ -94,17 +153,24 @@ class Jobs:
             if isinstance(error, OSError) and error.errno in FULL:
                 place = error.filename or OmegaConf.select(self.sweep.config, "hydra.sweep.dir")
                 raise channel.DiskFull(f"{place}: {error.strerror}") from error
-            returned = failed(overrides, error)
-        value = returned._return_value
-        if returned.status != JobStatus.COMPLETED:
-            if not KEEPS_TRACEBACKS:
-                returned.return_value = ExceptionWithTraceback(value, value.__traceback__)
-            value = {"status": "failed", "error": f"{type(value).__name__}: {value}"}
-        try:
-            whole = cloudpickle.dumps(returned)
-        except Exception as error:  # whatever a task's own __reduce__ raises
-            whole = cloudpickle.dumps(failed(overrides, TypeError(f"cannot be sent back: {error}")))
-        return (value if isinstance(value, dict) else {}), whole
+            return failed(overrides, error)
+
+
+_KINDS = {channel.Later: "later", channel.Alone: "alone"}
+"""What a worker's pool is told of a job that it is to try again."""
+
+
+def _answer(overrides: Sequence[str], returned: JobReturn) -> tuple[dict[str, Any], bytes]:
+    value = returned._return_value
+    if returned.status != JobStatus.COMPLETED:
+        if not KEEPS_TRACEBACKS:
+            returned.return_value = ExceptionWithTraceback(value, value.__traceback__)
+        value = {"status": "failed", "error": f"{type(value).__name__}: {value}"}
+    try:
+        whole = cloudpickle.dumps(returned)
+    except Exception as error:  # whatever a task's own __reduce__ raises
+        whole = cloudpickle.dumps(failed(overrides, TypeError(f"cannot be sent back: {error}")))
+    return (value if isinstance(value, dict) else {}), whole
 
 
 def failed(overrides: Sequence[str], error: BaseException) -> JobReturn:

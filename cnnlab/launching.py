@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab import slots
-from cnnlab.hydra_jobs import Setup, Sweep, failed
+from cnnlab.hydra_jobs import Setup, Sweep, Together, failed
 from cnnlab.pool import Pool
 from cnnlab.server import warm_up
 from cnnlab.slots import Limits
@@ -24,7 +24,7 @@ from cnnlab.watcher import Watcher
 class Unwatched:
     """Tells nobody how the jobs go; begins each of them."""
 
-    def started(self, number: int) -> None:
+    def started(self, numbers: Sequence[int]) -> None:
         pass
 
     def event(self, number: int, event: Mapping[str, Any]) -> None:
@@ -57,11 +57,16 @@ class Crew:
         watcher: is told how the jobs go
         inherited: what each worker is handed when it starts
         prepare: what it calls with that
+        together: what does several jobs at once
+        groups: gives the numbers of the jobs that are done at once, for the environments of the
+            workers and the most that may be; None: each by itself
     """
 
     watcher: Watcher = field(default_factory=Unwatched)
     inherited: Any = None
     prepare: Callable[[Any], None] | None = None
+    together: Together | None = None
+    groups: Callable[[Sequence[Mapping[str, str]], int | None], list[list[int]]] | None = None
 
 
 class Returns(Sequence[JobReturn]):
@@ -115,7 +120,7 @@ def launch(
 
     Args:
         crew: who is told how they go
-        settings: `workers`, `devices`, `per_device`, `timeout`, `tries`: see the launcher's config
+        settings: of the launcher; see its config
         context, task_function, config: as Hydra hands them to a launcher
         jobs: the overrides of each
         first_number: of the first job
@@ -131,17 +136,20 @@ def launch(
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     if not jobs:
         return []
-    setup = Setup(Sweep(context, task_function, config, first_number, crew.prepare))
+    setup = Setup(Sweep(context, task_function, config, first_number, crew.prepare, crew.together))
     device = OmegaConf.select(config, "device")
     environments = slots.environments(**slots.chosen(settings), device=device)
     warm_up([])
     collector = _Collector(crew.watcher, jobs)
-    limits = Limits(settings["timeout"], settings["tries"])
+    limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
+    groups = [[number] for number in range(len(jobs))]
+    if crew.groups is not None:
+        groups = crew.groups(environments, limits.stack)
     pool = Pool(
-        cloudpickle.dumps(setup), environments[: len(jobs)], limits, collector, crew.inherited
+        cloudpickle.dumps(setup), environments[: len(groups)], limits, collector, crew.inherited
     )
     with _interrupts(pool):
-        pool.run([list(overrides) for overrides in jobs])
+        pool.run([list(overrides) for overrides in jobs], groups)
     if pool.interrupts:
         raise KeyboardInterrupt
     for number in range(len(jobs)):

@@ -261,7 +261,7 @@ def _faults_of_launcher(expansion: Expansion) -> list[str]:
     device = expansion.jobs[0].config.device
     for check in (
         lambda: slots.environments(**slots.chosen(settings), device=device),
-        lambda: Limits(settings["timeout"], settings["tries"]),
+        lambda: Limits(settings["timeout"], settings["tries"], settings["stack"]),
     ):
         try:
             check()

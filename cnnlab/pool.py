@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -50,7 +50,13 @@ class _Member:
     connection: Connection
     ready: bool = False
     used: bool = False
-    number: int | None = None
+    numbers: list[int] = field(default_factory=list)
+    """Of the jobs in its hands that it has not answered for."""
+    working: bool = False
+    together: bool = False
+    """Whether it was given several jobs at once."""
+    alone: bool = False
+    """Whether no other is to be given one meanwhile."""
     deadline: float = math.inf
     hanging: bool = False
 
@@ -86,15 +92,20 @@ class Pool:
         self._stopping = self._enough = False
         self._stillborn = 0
 
-    def run(self, payloads: Sequence[Any]) -> None:
+    def run(self, payloads: Sequence[Any], groups: Sequence[Sequence[int]] | None = None) -> None:
         """Does all jobs. Each comes to the watcher's `done` or `lost`, unless it was stopped.
+
+        Args:
+            payloads: what each job is to do
+            groups: the numbers of the jobs that a worker is given at once; each job is in one of
+                them. None: each by itself
 
         Raises:
             WorkersBroken: if workers die before they take a job
             cnnlab.channel.DiskFull: if there is no room for records
         """
         self._payloads = payloads
-        self._queue = deque(range(len(payloads)))
+        self._queue = deque(groups or [[number] for number in range(len(payloads))])
         self._solo: deque[int] = deque()
         self._later: deque[tuple[float, int]] = deque()
         self._tries = [0] * len(payloads)
@@ -115,15 +126,18 @@ class Pool:
 
     @property
     def _busy(self) -> list[_Member]:
-        return [member for member in self._members.values() if member.number is not None]
+        return [member for member in self._members.values() if member.working]
 
     def _assign(self) -> None:
         """Gives jobs to workers that have none, and starts workers that are missing."""
         while self._later and self._later[0][0] <= time.monotonic():
             number = self._later.popleft()[1]
-            (self._solo if self._tries[number] else self._queue).append(number)
+            if self._tries[number]:
+                self._solo.append(number)
+            else:
+                self._queue.append([number])
         busy = self._busy
-        if any(self._tries[member.number] for member in busy):
+        if any(member.alone for member in busy):
             return  # that one is to be alone
         if not self._queue:
             if self._solo and not busy:
@@ -135,7 +149,7 @@ class Pool:
             if member is None and coming < len(self._queue):
                 self._start(slot)
                 coming += 1
-            elif member is not None and member.ready and member.number is None and self._queue:
+            elif member is not None and member.ready and not member.working and self._queue:
                 self._give(member, self._queue.popleft())
 
     def _assign_solo(self) -> None:
@@ -147,16 +161,18 @@ class Pool:
             return
         for member in self._members.values():
             if member.ready:
-                self._give(member, self._solo.popleft())
+                self._give(member, [self._solo.popleft()])
                 return
 
-    def _give(self, member: _Member, number: int) -> None:
-        member.number, member.used = number, True
+    def _give(self, member: _Member, numbers: Sequence[int]) -> None:
+        member.numbers, member.together = list(numbers), len(numbers) > 1
+        member.working = member.used = True
+        member.alone = self._tries[numbers[0]] > 0
         if self.limits.seconds is not None:
-            member.deadline = time.monotonic() + self.limits.seconds
-        alone = len(self.environments) == 1 or self._tries[number] > 0
-        self.watcher.started(number)
-        self._send(member, (number, self._payloads[number], alone))
+            member.deadline = time.monotonic() + self.limits.seconds * len(numbers)
+        alone = len(self.environments) == 1 or member.alone
+        self.watcher.started(numbers)
+        self._send(member, ({number: self._payloads[number] for number in numbers}, alone))
 
     def _start(self, slot: int) -> None:
         ours, theirs = CONTEXT.Pipe()
@@ -205,49 +221,55 @@ class Pool:
                 self._bury(member)
 
     def _hear(self, member: _Member, kind: str, *what: Any) -> None:
-        number = member.number
         if kind == "ready":
             member.ready, self._stillborn = True, 0
             return
-        if number is None:
+        if kind == "full":
+            raise channel.DiskFull(what[0])
+        if kind == "free":  # what it has not answered for was stopped
+            member.numbers, member.working = [], False
+            member.deadline, member.hanging = math.inf, False
+            return
+        number, *rest = what
+        if number not in member.numbers:
             return  # what it still had to say of a job that was taken from it
         if kind == "event":
-            self.watcher.event(number, what[0])
+            self.watcher.event(number, rest[0])
             return
-        member.number, member.deadline, member.hanging = None, math.inf, False
+        member.numbers.remove(number)
         if kind == "done":
-            self._go_on(self.watcher.done(number, what[0]))
+            self._go_on(self.watcher.done(number, rest[0]))
         elif kind == "later":
             self._later.append((time.monotonic() + PATIENCE, number))
             self.watcher.waiting(number)
         elif kind == "alone":
             self._tries[number] += 1
             self._solo.append(number)
-            self.watcher.again(number, what[0])
-        elif kind == "full":
-            raise channel.DiskFull(what[0])
+            self.watcher.again(number, rest[0])
 
     def _bury(self, member: _Member) -> None:
-        """Sees to the job of a worker that died."""
-        number, ready = member.number, member.ready
+        """Sees to the jobs of a worker that died."""
         member.process.join(GRACE)  # or its end would be taken for our kill
         self._dismiss(member)
-        if number is None:
-            if not ready:
+        if not member.numbers:
+            if not member.ready:
                 self._fail_to_start(fate(member.process))
             return
         if self._stopping:
             return  # what it had is on disk; whoever comes next goes on with it
-        self._tries[number] += 1
+        why = fate(member.process)
         if member.hanging:
-            reason = f"hung: not done after hydra.launcher.timeout={self.limits.seconds:g} s"
-            self._go_on(self.watcher.lost(number, reason))
-        elif self._tries[number] < self.limits.tries:
-            self._solo.append(number)
-            self.watcher.again(number, fate(member.process))
-        else:
-            times = f", {self._tries[number]} times" if self._tries[number] > 1 else ""
-            self._go_on(self.watcher.lost(number, fate(member.process) + times))
+            why = f"hung: not done after hydra.launcher.timeout={self.limits.seconds:g} s"
+        for number in member.numbers:
+            self._tries[number] += 1
+            # Of several only one may be to blame; each has its own try then.
+            if member.together or (not member.hanging and self._tries[number] < self.limits.tries):
+                self._solo.append(number)
+                self.watcher.again(number, why)
+            else:
+                often = self._tries[number] > 1 and not member.hanging
+                times = f", {self._tries[number]} times" if often else ""
+                self._go_on(self.watcher.lost(number, why + times))
 
     def _go_on(self, wanted: bool) -> None:
         if not wanted:

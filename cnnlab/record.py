@@ -93,6 +93,7 @@ class Record:
     Attributes:
         outcome: what training found so far
         epoch: the last finished one; 0 before the first
+        place: among the runs that are given to a worker together: by it their log lines are known
         stack_size: with how many runs, itself included, it is trained as one model
 
     Args:
@@ -129,7 +130,7 @@ class Record:
         self.discarded = found is not None and found.epoch > 0 and not fits
         """Whether there was a checkpoint that could not be continued."""
         self.outcome = Outcome(**self._checkpoint.outcome)
-        self.stack_size = 1
+        self.place, self.stack_size = 0, 1
         self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
         self._before, self._began = self._checkpoint.seconds, time.perf_counter()
         self._begin(fits)

@@ -17,6 +17,7 @@ class Limits:
     Attributes:
         seconds: before a job counts as hanging; None: any time
         tries: how often a job is begun whose process dies
+        stack: how many jobs a worker may be given at once; None: one
 
     Raises:
         Refused: with each limit that is none
@@ -24,6 +25,7 @@ class Limits:
 
     seconds: float | None = None
     tries: int = 2
+    stack: int | None = None
 
     def __post_init__(self) -> None:
         faults = []
@@ -31,6 +33,8 @@ class Limits:
             faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
         if self.tries < 1:
             faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
+        if self.stack is not None and self.stack < 1:
+            faults.append(f"hydra.launcher.stack={self.stack}: must be 1 or more.")
         if faults:
             raise Refused(faults)
 

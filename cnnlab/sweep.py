@@ -1,21 +1,24 @@
 """One sweep from its plan to its last line: sets aside, launches, counts, says what is wrong."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from logging import ERROR, WARNING
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
 
-from cnnlab import channel, locks, plan, planfile, record, slots
+from cnnlab import channel, locks, plan, planfile, record, slots, stacking
 from cnnlab.data.share import Shared, share
 from cnnlab.display import Display
 from cnnlab.faults import FAILED, INTERRUPTED
 from cnnlab.files import FULL
+from cnnlab.hydra_jobs import Together
 from cnnlab.launching import Crew
 from cnnlab.pool import WorkersBroken
 from cnnlab.preview import preview
@@ -135,7 +138,9 @@ def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Seque
         # Hydra defines its plugins' classes anew each time it searches for them: no isinstance.
         with closing(share(plan.data_of(pending))) as shared, Display(planned, outcomes) as display:
             plan.adopt(shared.open())  # and forget the first copy
-            launcher.crew = Crew(display, shared, _prepare)
+            launcher.crew = Crew(
+                display, shared, _prepare, Together(_begin, _go_on), partial(_groups, pending)
+            )
             return launcher.launch(jobs, 0)
     returns: list[JobReturn] = []
     # Others know no way to stop but not to be given more.
@@ -148,6 +153,26 @@ def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Seque
         if size == 1 and outcomes[pending[start].run_id]["status"] == "failed":
             break
     return returns
+
+
+def _groups(
+    pending: Sequence[plan.Run], environments: Sequence[Mapping[str, str]], most: int | None
+) -> list[list[int]]:
+    """Which of the pending runs are trained as one model."""
+    runs = [(run.job.config, run.fingerprint) for run in pending]
+    return stacking.stacks(runs, lambda _kind, _count: most or 1, len(environments))
+
+
+def _begin(config: DictConfig, place: int) -> Any:
+    from cnnlab import task
+
+    return task.begin(config, place)
+
+
+def _go_on(begun: Mapping[int, Any], answer: Callable[[int, Any], None]) -> None:
+    from cnnlab import task
+
+    task.go_on(begun, answer)
 
 
 def _prepare(shared: Shared) -> None:

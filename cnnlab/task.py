@@ -3,9 +3,9 @@
 import faulthandler
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +24,23 @@ from cnnlab.terminal import logged_to
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Begun:
+    """A run in hand.
+
+    Attributes:
+        run: which
+        record: of it
+        device: that it is trained on
+        held: its lock and its log, until it ends
+    """
+
+    run: plan.Run
+    record: Record
+    device: str
+    held: ExitStack
+
+
 def task(config: DictConfig) -> dict[str, Any]:
     """Trains one run, or goes on with it, and leaves its record in Hydra's output directory.
 
@@ -35,6 +52,29 @@ def task(config: DictConfig) -> dict[str, Any]:
 
     Raises:
         cnnlab.channel.Stopped, Later, Alone, DiskFull: what only the launcher can see to
+    """
+    begun = begin(config)
+    if isinstance(begun, dict):
+        return begun
+    answers = []
+    go_on({0: begun}, lambda _, answer: answers.append(answer))
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
+
+
+def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
+    """Takes a run in hand: its lock, its log, its record.
+
+    Args:
+        config: composed by Hydra
+        place: among the runs that are trained together
+
+    Returns:
+        what `go_on` takes; or of a run that is finished what `task` returns
+
+    Raises:
+        cnnlab.channel.Later, DiskFull: what only the launcher can see to
     """
     plain = OmegaConf.to_container(config, resolve=True)
     checked, command = validate(plain), command_of(plain)
@@ -56,48 +96,97 @@ def task(config: DictConfig) -> dict[str, Any]:
         if result and (result["status"] in FINISHED or command.retry is None):
             return outcome_of(result, found.directory)
         directory = found.directory if found is not None else index.free(planned, identity)
-        try:
-            stack.enter_context(_crashes_in(directory / "run.log"))
-            stack.enter_context(logged_to(directory / "run.log"))
-            return _train(plan.Run(identity, job, fingerprint, directory, None))
-        except OSError as error:
-            if error.errno in FULL:
-                raise channel.DiskFull(f"{directory}: {error.strerror}") from error
-            log.debug("The run could not be recorded", exc_info=True)
-            raise
+        run = plan.Run(identity, job, fingerprint, directory, None)
+        with _room(directory):
+            if place == 0:  # a process has one such file
+                stack.enter_context(_crashes_in(directory / "run.log"))
+            stack.enter_context(logged_to(directory / "run.log", place))
+            return _recorded(run, place, stack)
 
 
-def _train(run: plan.Run) -> dict[str, Any]:
+def _recorded(run: plan.Run, place: int, stack: ExitStack) -> Begun:
+    """Opens a run's record; the locks and logs of `stack` stay until the run ends."""
     from cnnlab.device import describe, resolve
-    from cnnlab.train import told, train
 
-    config = run.job.config
-    device = describe(resolve(config.device))
+    device = describe(resolve(run.job.config.device))
     record = Record(run.directory, run.run_id, {"versions": versions(), "device": device})
-    log.info("%s", run.directory.name)
+    record.place = place
+    log.info("%s", run.directory.name, extra={"run": place})
     if record.discarded:
         log.warning(
-            "Its checkpoint was made with other versions or another device: it begins afresh."
+            "Its checkpoint was made with other versions or another device: it begins afresh.",
+            extra={"run": place},
         )
-    try:
-        train([config], plan.load(config), [record], compiled=bool(config.compile))
-    except channel.Stopped:
-        raise
-    except Exception as error:  # the boundary that spares the sweep's other runs
-        log.debug("The run failed", exc_info=True)
+    return Begun(run, record, device, stack.pop_all())
+
+
+def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> None:
+    """Trains runs as one model, and leaves their records.
+
+    Args:
+        begun: by place among the runs that were given together; alike as `cnnlab.stacking` has it
+        answer: called with the place of each run that ended and what `task` returns, or with what
+            ended it that only the launcher can see to
+
+    Raises:
+        cnnlab.channel.Stopped, DiskFull: what only the launcher can see to
+    """
+    from cnnlab.train import train
+
+    places = list(begun)
+    runs = [begun[place] for place in places]
+    config = runs[0].run.job.config
+
+    def ended(slot: int, error: Exception | None) -> None:
+        with runs[slot].held, _room(runs[slot].run.directory):
+            answer(places[slot], _conclude(runs[slot], error))
+
+    with ExitStack() as stack:
+        for each in runs:
+            stack.enter_context(each.held)
+        with _room(runs[0].run.directory):
+            train(
+                [each.run.job.config for each in runs],
+                plan.load(config),
+                [each.record for each in runs],
+                compiled=bool(config.compile),
+                ended=ended,
+            )
+
+
+def _conclude(begun: Begun, error: Exception | None) -> Any:
+    """Records how a run ended; gives what is told of it."""
+    from cnnlab.train import told
+
+    run, record = begun.run, begun.record
+    own = {"run": record.place}
+    if error is not None:  # the boundary that spares the sweep's other runs
+        log.debug("The run failed", exc_info=error, extra=own)
         if isinstance(error, OSError) and error.errno in FULL:
-            raise
+            raise error
         if _out_of_memory(error) and not channel.listener.alone:
-            raise channel.Alone(told(error)) from error
+            return channel.Alone(told(error))
         record.outcome.status = "failed"
         record.outcome.error = told(error)
-    result = result_of(run, record, device)
+    result = result_of(run, record, begun.device)
     record.finish(result)
     if result.error is not None:
-        log.debug("%s: %s", result.status.capitalize(), result.error)
+        log.debug("%s: %s", result.status.capitalize(), result.error, extra=own)
     for line in summary(asdict(result), run.directory):
-        log.info(line)
+        log.info(line, extra=own)
     return outcome_of(asdict(result), run.directory)
+
+
+@contextmanager
+def _room(directory: Path) -> Iterator[None]:
+    """Tells a disk that has no room left from other errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise channel.DiskFull(f"{directory}: {error.strerror}") from error
+        log.debug("The run could not be recorded", exc_info=True)
+        raise
 
 
 def lost(run: plan.Run, reason: str) -> dict[str, Any]:

@@ -17,26 +17,44 @@ class ConsoleHandler(logging.Handler):
     """Prints a record's message; a traceback is left to run.log.
 
     In a worker process, which shares the terminal with others, the launcher is told instead.
+
+    Args:
+        level: of the lines that are printed
+        run: of which of the runs that are trained together
     """
+
+    def __init__(self, level: int = logging.NOTSET, run: int = 0):
+        super().__init__(level)
+        self.run = run
 
     def emit(self, record: logging.LogRecord) -> None:
         if isinstance(channel.listener, channel.Nobody):
             say(record.getMessage(), record.levelno)
         else:
-            channel.listener.hear({"line": record.getMessage(), "level": record.levelno})
+            told = {"line": record.getMessage(), "level": record.levelno}
+            channel.listener.hear({"run": self.run, **told})
 
 
 @contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """While it lasts, log lines go to the console, and to a file with times and tracebacks."""
+def logged_to(path: Path, run: int = 0) -> Iterator[None]:
+    """While it lasts, log lines go to the console, and to a file with times and tracebacks.
+
+    Args:
+        path: of the file
+        run: of which of the runs that are trained together. A line that says of itself that it is
+            another's (`extra={"run": 1}`) is left out
+    """
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    shown = ConsoleHandler(logging.INFO)
+    shown = ConsoleHandler(logging.INFO, run)
     root, ours = logging.getLogger(), logging.getLogger("cnnlab")
-    levels = root.level, ours.level
-    root.setLevel(min(root.level, logging.INFO))
-    ours.setLevel(logging.DEBUG)
+    if not _levels:
+        _levels.append((root.level, ours.level))
+        root.setLevel(min(root.level, logging.INFO))
+        ours.setLevel(logging.DEBUG)
+    _open.append(file)
     for handler in (file, shown):
+        handler.addFilter(lambda line: getattr(line, "run", run) == run)
         root.addHandler(handler)
     try:
         yield
@@ -44,8 +62,18 @@ def logged_to(path: Path) -> Iterator[None]:
         for handler in (file, shown):
             root.removeHandler(handler)
         file.close()
-        root.setLevel(levels[0])
-        ours.setLevel(levels[1])
+        _open.remove(file)
+        if not _open:
+            before = _levels.pop()
+            root.setLevel(before[0])
+            ours.setLevel(before[1])
+
+
+_open: list[logging.Handler] = []
+"""The files that are logged to; runs that are trained together end in any order."""
+
+_levels: list[tuple[int, int]] = []
+"""What the loggers' levels were before the first of them."""
 
 
 def say(line: str, level: int = logging.INFO) -> None:

@@ -68,7 +68,12 @@ def train(
         except Exception as raised:
             if len(slots) > 1:
                 half = len(slots) // 2
-                log.warning("%d runs as one: %s; halved", len(slots), told(raised))
+                log.warning(
+                    "%d runs as one: %s; halved",
+                    len(slots),
+                    told(raised),
+                    extra=_own(records[slots[0]]),
+                )
                 finished, others, error = [], [slots[:half], slots[half:]], None
             elif ended is None:
                 raise
@@ -122,9 +127,9 @@ def _train(
         records[slot].stack_size = len(slots)
         outcome = records[slot].outcome
         outcome.parameters, outcome.macs = total.parameters, total.macs
-        _say_what(slot, models[0], data, device, len(slots), compiled)
-    _resume(trainer, [records[slot] for slot in slots], slots)
-    report = channel.reporter(first.epochs, trainer.steps)
+        _say_what(records[slot], models[0], data, device, compiled)
+    _resume(trainer, [records[slot] for slot in slots])
+    report = channel.reporter(first.epochs, trainer.steps, records[slots[0]].place)
     for epoch in range(begun + 1, first.epochs + 1):
         if channel.listener.stopping():
             raise channel.Stopped
@@ -141,7 +146,7 @@ def _train(
         }
         for place, slot in enumerate(slots):
             measured = trainer.measured(epoch, place, losses, correct, validation)
-            _after_epoch(trainer, place, slot, measured, timing, records[slot])
+            _after_epoch(trainer, place, measured, timing, records[slot])
         finished = [slot for slot in slots if _over(configs[slot], records[slot])]
         if finished:
             _test(trainer, slots, finished, data.test, records)
@@ -158,27 +163,28 @@ def _over(config: Config, record: Record) -> bool:
     return config.patience is not None and record.epoch - outcome.best_epoch >= config.patience
 
 
-def _own(slot: int) -> dict[str, Any]:
+def _own(record: Record) -> dict[str, Any]:
     """Says of a log line which run's it is."""
-    return {"run": slot}
+    return {"run": record.place}
 
 
 def _say_what(
-    slot: int, model: nn.Module, data: Data, device: torch.device, size: int, compiled: bool
+    record: Record, model: nn.Module, data: Data, device: torch.device, compiled: bool
 ) -> None:
     count = sum(parameter.numel() for parameter in model.parameters())
+    size = record.stack_size
     how = f", one of {size} trained together" if size > 1 else ""
     how += ", compiled" if compiled else ""
     name = type(model).__name__
     log.info(
-        "%s, %s parameters, on %s%s", name, f"{count:,}", describe(device), how, extra=_own(slot)
+        "%s, %s parameters, on %s%s", name, f"{count:,}", describe(device), how, extra=_own(record)
     )
     sizes, shape = (f"{len(data.train):,}", f"{len(data.val):,}"), "x".join(map(str, data.shape))
-    log.info("%s training and %s validation images of %s", *sizes, shape, extra=_own(slot))
-    log.info("           train loss  accuracy    val loss  accuracy      time", extra=_own(slot))
+    log.info("%s training and %s validation images of %s", *sizes, shape, extra=_own(record))
+    log.info("           train loss  accuracy    val loss  accuracy      time", extra=_own(record))
 
 
-def _resume(trainer: Trainer, records: Sequence[Record], slots: Sequence[int]) -> None:
+def _resume(trainer: Trainer, records: Sequence[Record]) -> None:
     """Puts back what the records kept."""
     for place, record in enumerate(records):
         if record.epoch:
@@ -186,13 +192,12 @@ def _resume(trainer: Trainer, records: Sequence[Record], slots: Sequence[int]) -
             trainer.best_weights[place] = {
                 name: torch.from_numpy(array) for name, array in record.best_weights.items()
             }
-            log.info("Continued after epoch %d", record.epoch, extra=_own(slots[place]))
+            log.info("Continued after epoch %d", record.epoch, extra=_own(record))
 
 
 def _after_epoch(
     trainer: Trainer,
     place: int,
-    slot: int,
     measured: Mapping[str, Any],
     timing: Mapping[str, Any],
     record: Record,
@@ -201,7 +206,6 @@ def _after_epoch(
 
     Args:
         place: in the trainer's stack
-        slot: of the run
     """
     outcome = record.outcome
     if "diverged" in measured:
@@ -220,14 +224,20 @@ def _after_epoch(
     record.add(measured, timing, trainer.snapshot(place))
     images = len(trainer.supply.train)
     channel.listener.hear(
-        {"run": slot, "epochs": trainer.configs[0].epochs, **measured, "images": images, **timing}
+        {
+            "run": record.place,
+            "epochs": trainer.configs[0].epochs,
+            **measured,
+            "images": images,
+            **timing,
+        }
     )
     memory = f" {timing['memory_mb']:.0f} MB" if timing["memory_mb"] is not None else ""
     log.info(
         "epoch %3d  %10.4f  %8.4f  %10.4f  %8.4f  %6.1f s%s%s",
         measured["epoch"], measured["train_loss"], measured["train_accuracy"],
         measured["val_loss"], accuracy, timing["seconds"], memory,
-        "  best" if outcome.best_epoch == measured["epoch"] else "", extra=_own(slot),
+        "  best" if outcome.best_epoch == measured["epoch"] else "", extra=_own(record),
     )  # fmt: skip
 
 
@@ -255,7 +265,7 @@ def _test(
         outcome = records[slot].outcome
         outcome.test_accuracy = round(float(accuracy[place]), 6)
         found = outcome.test_accuracy
-        log.info("Test accuracy of the best weights: %.4f", found, extra=_own(slot))
+        log.info("Test accuracy of the best weights: %.4f", found, extra=_own(records[slot]))
 
 
 def _check_first_loss(first: Sequence[float], classes: int, outcomes: Sequence[Outcome]) -> None:

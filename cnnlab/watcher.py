@@ -1,13 +1,14 @@
 """What a pool of workers tells of its jobs, and to whom."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
 class Watcher(Protocol):
     """Whoever is told how the jobs go. All is called from the thread that runs the pool."""
 
-    def started(self, number: int) -> None: ...
+    def started(self, numbers: Sequence[int]) -> None:
+        """Jobs that a worker was given at once."""
 
     def event(self, number: int, event: Mapping[str, Any]) -> None:
         """What a job told of itself."""

@@ -15,8 +15,11 @@ import cloudpickle
 
 from cnnlab import channel
 
-Job = Callable[[int, Any], Any]
-"""Does one job, given its number and what it is to do; gives what is sent back."""
+Tell = Callable[..., None]
+"""Called with `done`, `later` or `alone`, a job's number, and what there is to say of it."""
+
+Job = Callable[[dict[int, Any], Tell], None]
+"""Does jobs at once, given by their numbers what each is to do; tells how each of them goes."""
 
 
 class _Worker:
@@ -27,7 +30,8 @@ class _Worker:
     def __init__(self, connection: Connection):
         self.connection = connection
         self.alone = False
-        self.jobs: queue.SimpleQueue[tuple[int, Any, bool]] = queue.SimpleQueue()
+        self.numbers: list[int] = []
+        self.jobs: queue.SimpleQueue[tuple[dict[int, Any], bool]] = queue.SimpleQueue()
         self._stop = threading.Event()
 
     def listen(self) -> None:
@@ -50,7 +54,7 @@ class _Worker:
             os._exit(1)
 
     def hear(self, event: dict[str, Any]) -> None:
-        self.tell("event", event)
+        self.tell("event", self.numbers[event.get("run", 0)], event)
 
     def stopping(self) -> bool:
         return self._stop.is_set()
@@ -76,22 +80,14 @@ def main(connection: Connection, setup: bytes, environment: dict[str, str], inhe
     gc.freeze()  # what was imported is no garbage: not looked through again, nor copied from others
     worker.tell("ready")
     while True:
-        number, payload, worker.alone = worker.jobs.get()
-        answer = _answer(job, number, payload)
+        payloads, worker.alone = worker.jobs.get()
+        worker.numbers = list(payloads)
+        try:
+            job(payloads, worker.tell)
+        except channel.Stopped:
+            pass
+        except channel.DiskFull as reason:
+            worker.tell("full", str(reason))
         sys.stdout.flush()
         sys.stderr.flush()
-        worker.tell(*answer)
-
-
-def _answer(job: Job, number: int, payload: Any) -> tuple[Any, ...]:
-    """What the pool is told of a job that came to an end, or could not."""
-    try:
-        return "done", job(number, payload)
-    except channel.Stopped:
-        return ("stopped",)
-    except channel.Later:
-        return ("later",)
-    except channel.Alone as reason:
-        return "alone", str(reason)
-    except channel.DiskFull as reason:
-        return "full", str(reason)
+        worker.tell("free")

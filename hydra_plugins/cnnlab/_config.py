@@ -30,6 +30,8 @@ class CnnlabLauncherConf:
     """Which of the visible GPUs; null: all."""
     per_device: int = 1
     """Workers of each GPU."""
+    stack: int | None = None
+    """Runs that one worker trains as one model, at most; null: one."""
     timeout: float | None = None
     """Seconds that one run may take; null: any time."""
     tries: int = 2
