@@ -58,15 +58,14 @@ class Crew:
         inherited: what each worker is handed when it starts
         prepare: what it calls with that
         together: what does several jobs at once
-        groups: gives the numbers of the jobs that are done at once, for the environments of the
-            workers and the most that may be; None: each by itself
+        groups: the numbers of the jobs that are done at once; None: each by itself
     """
 
     watcher: Watcher = field(default_factory=Unwatched)
     inherited: Any = None
     prepare: Callable[[Any], None] | None = None
     together: Together | None = None
-    groups: Callable[[Sequence[Mapping[str, str]], int | None], list[list[int]]] | None = None
+    groups: Sequence[Sequence[int]] | None = None
 
 
 class Returns(Sequence[JobReturn]):
@@ -142,13 +141,11 @@ def launch(
     warm_up([])
     collector = _Collector(crew.watcher, jobs)
     limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
-    groups = [[number] for number in range(len(jobs))]
-    if crew.groups is not None:
-        groups = crew.groups(environments, limits.stack)
+    groups = crew.groups or [[number] for number in range(len(jobs))]
     pool = Pool(
         cloudpickle.dumps(setup), environments[: len(groups)], limits, collector, crew.inherited
     )
-    with _interrupts(pool):
+    with interrupts(pool):
         pool.run([list(overrides) for overrides in jobs], groups)
     if pool.interrupts:
         raise KeyboardInterrupt
@@ -160,7 +157,7 @@ def launch(
 
 
 @contextmanager
-def _interrupts(pool: Pool) -> Iterator[None]:
+def interrupts(pool: Pool) -> Iterator[None]:
     """Ctrl-C, and SIGTERM as a cluster's scheduler sends it, ask the pool to stop."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -30,7 +30,8 @@ WORKERS = {
     "workers": "Worker processes; without it, one for each CPU core, or GPU.",
     "devices": "Which of the visible GPUs: [0,1].",
     "per_device": "Workers of each GPU.",
-    "stack": "Runs that a worker trains as one model, at most; without it, one.",
+    "stack": "Runs that a worker trains as one model, at most; without it, what is quickest "
+    "by measurement.",
     "timeout": "Seconds that one run may take before it counts as hanging.",
     "tries": "How often a run is begun whose process dies; 2.",
 }

@@ -17,7 +17,7 @@ class Limits:
     Attributes:
         seconds: before a job counts as hanging; None: any time
         tries: how often a job is begun whose process dies
-        stack: how many jobs a worker may be given at once; None: one
+        stack: how many jobs a worker may be given at once; None: what is quickest
 
     Raises:
         Refused: with each limit that is none

@@ -4,7 +4,6 @@ Pure functions of configs: every run is in one stack, the runs of a stack are al
 see the same images are neighbours.
 """
 
-import copy
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +40,7 @@ here may not differ: whoever adds one makes sure first that training has it for 
 
 def structure(config: Config, fingerprint: str) -> str:
     """What the runs of a stack have in common."""
-    kept = copy.deepcopy(asdict(config))
+    kept = asdict(config)
     for key, common in MAY_DIFFER.items():
         *path, last = key.split(".")
         node = kept
@@ -77,11 +76,11 @@ def stacks(
     idle = max(1, workers // len(alike)) if alike else 1
     for kind, numbers in alike.items():
         most = min(max(1, size(kind, len(numbers))), math.ceil(len(numbers) / idle))
-        found += _cut(numbers, [images_of(runs[number][0]) for number in numbers], most)
+        found += cut(numbers, [images_of(runs[number][0]) for number in numbers], most)
     return sorted(found)
 
 
-def _cut(numbers: Sequence[int], images: Sequence[str], most: int) -> list[list[int]]:
+def cut(numbers: Sequence[int], images: Sequence[str], most: int) -> list[list[int]]:
     """Numbers in pieces of at most `most`, cut where the images change if that can be.
 
     Args:

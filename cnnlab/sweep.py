@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from logging import ERROR, WARNING
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +22,7 @@ from cnnlab.launching import Crew
 from cnnlab.pool import WorkersBroken
 from cnnlab.preview import preview
 from cnnlab.terminal import console, say
+from cnnlab.tuning import tuned
 
 Outcomes = dict[str, Mapping[str, Any]]
 """By run id, what `cnnlab.task.task` returns."""
@@ -92,10 +92,13 @@ def _make_room(planned: plan.Plan) -> None:
 
 def _workers(planned: plan.Plan, launcher: Launcher) -> int:
     """How many runs are trained at the same time."""
-    if not hasattr(launcher, "crew"):
-        return 1
+    return len(_environments(planned, launcher)) if hasattr(launcher, "crew") else 1
+
+
+def _environments(planned: plan.Plan, launcher: Launcher) -> list[dict[str, str]]:
+    """Of our launcher's workers."""
     device = planned.runs[0].job.config.device
-    return len(slots.environments(**slots.chosen(launcher.settings), device=device))
+    return slots.environments(**slots.chosen(launcher.settings), device=device)
 
 
 def _announce(planned: plan.Plan) -> None:
@@ -133,15 +136,11 @@ def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Seque
     pending = planned.pending
     if not pending:
         return []
-    jobs = [overrides(planned, run) for run in pending]
     if hasattr(launcher, "crew"):  # ours
         # Hydra defines its plugins' classes anew each time it searches for them: no isinstance.
-        with closing(share(plan.data_of(pending))) as shared, Display(planned, outcomes) as display:
-            plan.adopt(shared.open())  # and forget the first copy
-            launcher.crew = Crew(
-                display, shared, _prepare, Together(_begin, _go_on), partial(_groups, pending)
-            )
-            return launcher.launch(jobs, 0)
+        with closing(share(plan.data_of(pending))) as shared:
+            return _launch_ours(planned, launcher, shared, outcomes)
+    jobs = [overrides(planned, run) for run in pending]
     returns: list[JobReturn] = []
     # Others know no way to stop but not to be given more.
     size = 1 if planned.command.on_error == "stop" else len(jobs)
@@ -155,12 +154,23 @@ def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Seque
     return returns
 
 
-def _groups(
-    pending: Sequence[plan.Run], environments: Sequence[Mapping[str, str]], most: int | None
-) -> list[list[int]]:
-    """Which of the pending runs are trained as one model."""
+def _launch_ours(
+    planned: plan.Plan, launcher: Launcher, shared: Shared, outcomes: Outcomes
+) -> Sequence[JobReturn]:
+    """Has our launcher train what is pending, in the way that is quickest here."""
+    plan.adopt(shared.open())  # and forget the first copy
+    pending = planned.pending
+    workers = _environments(planned, launcher)
+    choices = tuned(pending, workers, launcher.settings["stack"], shared)
     runs = [(run.job.config, run.fingerprint) for run in pending]
-    return stacking.stacks(runs, lambda _kind, _count: most or 1, len(environments))
+    groups = stacking.stacks(runs, lambda kind, _: choices[kind].size, len(workers))
+    jobs = [
+        overrides(planned, run, compiled=choices[stacking.structure(*each)].compiled)
+        for run, each in zip(pending, runs, strict=True)
+    ]
+    with Display(planned, outcomes) as display:
+        launcher.crew = Crew(display, shared, _prepare, Together(_begin, _go_on), groups)
+        return launcher.launch(jobs, 0)
 
 
 def _begin(config: DictConfig, place: int) -> Any:
@@ -179,11 +189,18 @@ def _prepare(shared: Shared) -> None:
     plan.adopt(shared.open())
 
 
-def overrides(planned: plan.Plan, run: plan.Run) -> list[str]:
-    """A run's overrides for the launcher, which composes the config again."""
+def overrides(planned: plan.Plan, run: plan.Run, *, compiled: bool = False) -> list[str]:
+    """A run's overrides for the launcher, which composes the config again.
+
+    Args:
+        planned: the sweep
+        run: one of its runs
+        compiled: whether its steps are
+    """
     command = planned.command
     return [
         *run.job.overrides,
+        *(["compile=true"] if compiled and not run.job.config.compile else []),
         *(["retry=failed"] if command.retry else []),
         *(["force=true"] if command.force else []),
         f"hydra.sweep.dir={_quoted(str(run.directory.parent))}",

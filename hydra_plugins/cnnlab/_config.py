@@ -31,7 +31,7 @@ class CnnlabLauncherConf:
     per_device: int = 1
     """Workers of each GPU."""
     stack: int | None = None
-    """Runs that one worker trains as one model, at most; null: one."""
+    """Runs that one worker trains as one model, at most; null: what is quickest, measured."""
     timeout: float | None = None
     """Seconds that one run may take; null: any time."""
     tries: int = 2
