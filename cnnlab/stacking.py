@@ -73,11 +73,16 @@ def stacks(
     for number, (config, fingerprint) in enumerate(runs):
         alike.setdefault(structure(config, fingerprint), []).append(number)
     found: list[list[int]] = []
-    idle = max(1, workers // len(alike)) if alike else 1
     for kind, numbers in alike.items():
-        most = min(max(1, size(kind, len(numbers))), math.ceil(len(numbers) / idle))
+        each = math.ceil(len(numbers) / share(len(numbers), len(runs), workers))
+        most = min(max(1, size(kind, len(numbers))), each)
         found += cut(numbers, [images_of(runs[number][0]) for number in numbers], most)
     return sorted(found)
+
+
+def share(count: int, total: int, workers: int) -> int:
+    """Of the workers, how many are for `count` of a total of runs; one at least."""
+    return max(1, round(workers * count / total))
 
 
 def cut(numbers: Sequence[int], images: Sequence[str], most: int) -> list[list[int]]:

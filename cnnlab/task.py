@@ -98,8 +98,6 @@ def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
         directory = found.directory if found is not None else index.free(planned, identity)
         run = plan.Run(identity, job, fingerprint, directory, None)
         with _room(directory):
-            if place == 0:  # a process has one such file
-                stack.enter_context(_crashes_in(directory / "run.log"))
             stack.enter_context(logged_to(directory / "run.log", place))
             return _recorded(run, place, stack)
 
@@ -145,6 +143,8 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
         for each in runs:
             stack.enter_context(each.held)
         with _room(runs[0].run.directory):
+            # One file, for the process has one such place; a crash ends all of them anyway.
+            stack.enter_context(_crashes_in(runs[0].run.directory / "run.log"))
             train(
                 [each.run.job.config for each in runs],
                 plan.load(config),

@@ -40,7 +40,8 @@ def train(
 
     Runs that have come as far as each other are trained together. A run that diverges, stops early
     or fails leaves the others, which go on from their last epoch. An error that several runs meet
-    together, such as too little memory, halves their stack until it is one run's own.
+    together, such as too little memory, halves their stack until it is one run's own. A record that
+    cannot be written ends its run at once: it may have come further than what is on the disk.
 
     Args:
         configs: K; alike as `Trainer` has them
@@ -64,7 +65,6 @@ def train(
         slots = left.pop(0)
         try:
             finished, others = _train(slots, configs, data, records, device, compiled)
-            error = None
         except Exception as raised:
             if len(slots) > 1:
                 half = len(slots) // 2
@@ -74,16 +74,16 @@ def train(
                     told(raised),
                     extra=_own(records[slots[0]]),
                 )
-                finished, others, error = [], [slots[:half], slots[half:]], None
-            elif ended is None:
-                raise
+                finished, others = {}, [slots[:half], slots[half:]]
             else:
-                finished, others, error = slots, [], raised
-        if error is None and device.type == "cuda":
+                finished, others = {slots[0]: raised}, []
+        if device.type == "cuda" and not any(finished.values()):
             torch.cuda.empty_cache()  # also of what was too large
-        for slot in finished:
+        for slot, error in finished.items():
             if ended is not None:
                 ended(slot, error)
+            elif error is not None:
+                raise error
         left[:0] = others
     return [record.outcome for record in records]
 
@@ -109,16 +109,16 @@ def _train(
     records: Sequence[Record],
     device: torch.device,
     compiled: bool,
-) -> tuple[list[int], list[list[int]]]:
+) -> tuple[dict[int, Exception | None], list[list[int]]]:
     """Trains some of the runs, until one of them comes to its end.
 
     Returns:
-        the slots that ended, and those that go on
+        the slots that ended, each with the error that ended it, and those that go on
     """
     own = [configs[slot] for slot in slots]
     first = own[0]
     models = [assemble(config, data.shape, len(data.classes)) for config in own]
-    begun = records[slots[0]].epoch
+    epoch = records[slots[0]].epoch
     total = cost(models[0], data.shape)[-1]
     trainer = Trainer(
         own, models, supply(data, device, dtype_of(first), first.resident), compiled=compiled
@@ -130,14 +130,16 @@ def _train(
         _say_what(records[slot], models[0], data, device, compiled)
     _resume(trainer, [records[slot] for slot in slots])
     report = channel.reporter(first.epochs, trainer.steps, records[slots[0]].place)
-    for epoch in range(begun + 1, first.epochs + 1):
+    errors: dict[int, Exception] = {}
+    while not (finished := [s for s in slots if s in errors or _over(configs[s], records[s])]):
         if channel.listener.stopping():
             raise channel.Stopped
+        epoch += 1
         began = time.perf_counter()
         losses, correct = trainer.epoch(epoch, lambda step, epoch=epoch: report(epoch, step))
         if epoch == 1:
-            outcomes = [records[slot].outcome for slot in slots]
-            _check_first_loss(losses[0].tolist(), len(data.classes), outcomes)
+            for slot, loss in zip(slots, losses[0].tolist(), strict=True):
+                _check_first_loss(loss, len(data.classes), records[slot])
         validation = trainer.evaluate(trainer.supply.val)
         timing = {
             "epoch": epoch,
@@ -146,13 +148,13 @@ def _train(
         }
         for place, slot in enumerate(slots):
             measured = trainer.measured(epoch, place, losses, correct, validation)
-            _after_epoch(trainer, place, measured, timing, records[slot])
-        finished = [slot for slot in slots if _over(configs[slot], records[slot])]
-        if finished:
-            _test(trainer, slots, finished, data.test, records)
-            others = [slot for slot in slots if slot not in finished]
-            return finished, [others] if others else []
-    return list(slots), []  # nothing was left to do
+            try:
+                _after_epoch(trainer, place, measured, timing, records[slot])
+            except Exception as error:  # of this run's record; the others have theirs
+                errors[slot] = error
+    _test(trainer, slots, [slot for slot in finished if slot not in errors], data.test, records)
+    others = [slot for slot in slots if slot not in finished]
+    return {slot: errors.get(slot) for slot in finished}, [others] if others else []
 
 
 def _over(config: Config, record: Record) -> bool:
@@ -160,7 +162,9 @@ def _over(config: Config, record: Record) -> bool:
     outcome = record.outcome
     if outcome.status != "done" or record.epoch == config.epochs:
         return True
-    return config.patience is not None and record.epoch - outcome.best_epoch >= config.patience
+    if config.patience is None or outcome.best_epoch is None:
+        return False
+    return record.epoch - outcome.best_epoch >= config.patience
 
 
 def _own(record: Record) -> dict[str, Any]:
@@ -268,18 +272,17 @@ def _test(
         log.info("Test accuracy of the best weights: %.4f", found, extra=_own(records[slot]))
 
 
-def _check_first_loss(first: Sequence[float], classes: int, outcomes: Sequence[Outcome]) -> None:
+def _check_first_loss(loss: float, classes: int, record: Record) -> None:
     """A network that knows nothing gives each of L classes 1 / L: its loss is log(L)."""
+    if not math.isfinite(loss):
+        return
+    record.outcome.initial_loss = round(loss, 6)
     expected = math.log(classes)
-    for loss, outcome in zip(first, outcomes, strict=True):
-        if not math.isfinite(loss):
-            continue
-        outcome.initial_loss = round(loss, 6)
-        if abs(loss - expected) > FIRST_LOSS_TOLERANCE * expected:
-            log.warning(
-                "The first loss is %.4f, not near log(%d) = %.4f: look at the model's first "
-                "weights and its last layer.", loss, classes, expected,
-            )  # fmt: skip
+    if abs(loss - expected) > FIRST_LOSS_TOLERANCE * expected:
+        log.warning(
+            "The first loss is %.4f, not near log(%d) = %.4f: look at the model's first "
+            "weights and its last layer.", loss, classes, expected, extra=_own(record),
+        )  # fmt: skip
 
 
 def _memory(device: torch.device) -> float | None:

@@ -41,8 +41,11 @@ def tuned(
     alike: dict[str, list[plan.Run]] = {}
     for run in pending:
         alike.setdefault(stacking.structure(run.job.config, run.fingerprint), []).append(run)
-    workers = max(1, len(environments) // len(alike))
-    questions = {its: question(runs, workers, stack) for its, runs in alike.items()}
+    workers = {
+        its: stacking.share(len(runs), len(pending), len(environments))
+        for its, runs in alike.items()
+    }
+    questions = {its: question(runs, workers[its], stack) for its, runs in alike.items()}
     kept = Kept(Path(pending[0].job.config.outputs).expanduser(), environments)
     keys = {its: kept.key(each, alike[its][0].fingerprint) for its, each in questions.items()}
     known = {its: kept.get(keys[its], each) for its, each in questions.items()}
@@ -53,7 +56,7 @@ def tuned(
     if unknown:
         kept.save()
     choices = {
-        its: calibration.choose(known[its], each, len(alike[its]), workers)
+        its: calibration.choose(known[its], each, len(alike[its]), workers[its])
         if known[its]
         else each.unmeasured
         for its, each in questions.items()
@@ -99,14 +102,13 @@ def _measured(
         pool.run([questions[its] for its in asked])
     if pool.interrupts:
         raise KeyboardInterrupt
-    found: dict[str, list[Measured]] = {}
+    found: dict[str, dict[tuple[int, bool], Measured]] = {}
     for number, measured in sorted(answers.found.items()):
-        its = asked[number]
-        found[its] = [
-            min((a, b), key=lambda each: each.step)
-            for a, b in zip(found.get(its, measured), measured, strict=False)
-        ]
-    return found
+        ways = found.setdefault(asked[number], {})
+        for each in measured:
+            way = each.size, each.compiled
+            ways[way] = min(each, ways.get(way, each), key=lambda one: one.step)
+    return {its: list(ways.values()) for its, ways in found.items()}
 
 
 def _tell(choices: Sequence[Choice]) -> None:

@@ -1,14 +1,18 @@
 """What several test files share. Everything runs on the CPU, in one thread."""
 
+import csv
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before PyTorch looks, here and in every process below
 
 import pytest
 import torch
+from kill import Sweep, alive
 from omegaconf import OmegaConf
 
 from cnnlab.compose import compose
@@ -66,3 +70,49 @@ def command(
         text=True,
         timeout=timeout,
     )
+
+
+# --- commands that are watched, and disturbed
+
+
+def injected(place: Path, code: str) -> dict[str, str]:
+    """What is in the environment of processes that run some code before anything else."""
+    site = place / "site"
+    site.mkdir(parents=True, exist_ok=True)
+    (site / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": python_path(site)}
+
+
+def epochs(sweep: Sweep) -> dict[Path, int]:
+    """How many rows each run's metrics.csv has."""
+    found = {}
+    for path in sweep.folder.glob("*/metrics.csv"):
+        with suppress(FileNotFoundError), open(path, encoding="utf-8", newline="") as file:
+            found[path.parent] = len(list(csv.reader(file))) - 1
+    return found
+
+
+def until(condition, process, seconds: float = 60) -> None:
+    """Waits until something is so, while a process lives."""
+    for _ in range(round(seconds / 0.02)):
+        if condition():
+            return
+        assert process.poll() is None, "the process ended before"
+        time.sleep(0.02)
+    raise AssertionError("that never came")
+
+
+def trainer_of(folder: Path, session: int) -> int:
+    """The process that has a run in hand: the one that has its log open."""
+    for number in alive(session):
+        for handle in Path(f"/proc/{number}/fd").iterdir():
+            with suppress(OSError):
+                if handle.readlink() == folder / "run.log":
+                    return number
+    raise AssertionError(f"nobody trains {folder}")
+
+
+def told_again(sweep: Sweep) -> list[str]:
+    """The labels of the runs that are said to be tried again."""
+    lines = [line for line in sweep.printed().splitlines() if "tried again, alone" in line]
+    return sorted(line.partition(" ")[0] for line in lines)

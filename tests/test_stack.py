@@ -8,11 +8,12 @@ import torch
 from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
-from cnnlab import plan
+from cnnlab import checkpoint, plan, record
 from cnnlab.compose import options
 from cnnlab.model.assemble import assemble
 from cnnlab.record import Record
 from cnnlab.stack import Stack
+from cnnlab.stacking import MAY_DIFFER
 from cnnlab.train import train
 
 SHAPE, CLASSES = (3, 12, 12), 4
@@ -108,6 +109,41 @@ def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_
     assert statuses == ["done", "diverged" if "diverges" in which else "done", "done"]
 
 
+TWO = {
+    "seed": ("seed=0", "seed=1"),
+    "lr": ("lr=0.01", "lr=cosine lr.base=0.05"),
+    "augment": ("augment=flip", "augment=crop"),
+    "optimizer.momentum": ("optimizer.momentum=0", "optimizer.momentum=0.5"),
+    "optimizer.weight_decay": ("optimizer.weight_decay=0", "optimizer.weight_decay=0.1"),
+    "optimizer.beta1": ("optimizer=adamw", "optimizer=adamw optimizer.beta1=0.5"),
+    "optimizer.beta2": ("optimizer=adamw", "optimizer=adamw optimizer.beta2=0.5"),
+    "optimizer.eps": ("optimizer=adamw", "optimizer=adamw optimizer.eps=0.1"),
+    "label_smoothing": ("label_smoothing=0", "label_smoothing=0.3"),
+    "clip_norm": ("clip_norm=null", "clip_norm=0.01"),
+    "patience": ("patience=1", "patience=null"),
+    "evaluate_test": ("evaluate_test=false", "evaluate_test=true"),
+    "name": ("name=a", "name=b"),
+    "activation.beta": ("activation=silu activation.beta=2", "activation=silu activation.beta=9"),
+    "model.dropout": ("model.dropout=0.2", "model.dropout=0.5"),
+}
+"""Two values for every key that may differ in a stack: whoever lists another gives it two here."""
+
+
+@pytest.mark.parametrize("key", sorted(MAY_DIFFER.keys() | TWO.keys()))
+def test_a_key_that_may_differ_gives_in_a_stack_what_it_gives_alone(key, tmp_path):
+    assert key in MAY_DIFFER
+    images = ("data=digits", "data.size=12") if key == "evaluate_test" else SMALL
+    configs = [config_of(*images, "epochs=3", "lr=0.02", *each.split()) for each in TWO[key]]
+    data = plan.load(configs[0])
+    together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(2)])
+    for slot, config in enumerate(configs):
+        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        for name, value in vars(alone).items():
+            close = pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
+            assert getattr(together[slot], name) == close, name
+    assert key == "name" or together[0] != together[1], "two values that make no difference"
+
+
 def test_a_model_that_knows_nothing_of_stacks_trains_in_one(tmp_path):
     class Tiny(torch.nn.Module):
         def __init__(self):
@@ -167,6 +203,32 @@ def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
         alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
         assert outcomes[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
         assert records[slot].stack_size == most
+
+
+@pytest.mark.parametrize(("module", "writer"), [(checkpoint, "write"), (record, "_append")])
+def test_a_record_that_cannot_be_written_costs_only_its_own_run(
+    module, writer, tmp_path, monkeypatch
+):
+    """To go on would leave out a row: training is an epoch ahead of the disk."""
+    configs = [config_of(*SMALL, "epochs=3", f"seed={seed}") for seed in range(3)]
+    data = plan.load(configs[0])
+    records = [Record(tmp_path / str(k)) for k in range(3)]
+    original, calls = getattr(module, writer), []
+
+    def broken(path, *more):
+        if "1" in path.parts[-2:] and not calls:
+            calls.append(path)
+            raise OSError("the cable is out")
+        original(path, *more)
+
+    monkeypatch.setattr(module, writer, broken)
+    ends = {}
+    train(configs, data, records, ended=lambda slot, error: ends.update({slot: str(error)}))
+    assert ends == {0: "None", 1: "the cable is out", 2: "None"}
+    for slot in (0, 2):
+        alone = train(configs[slot : slot + 1], data, [Record(tmp_path / f"alone{slot}")])[0]
+        found = records[slot].outcome.final_train_loss
+        assert found == pytest.approx(alone.final_train_loss, abs=1e-5)
 
 
 def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):

@@ -204,3 +204,17 @@ def test_a_finished_record_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match="finished record"):
         Record(tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == before
+
+
+@pytest.mark.parametrize("option", ["evaluate_test=true", "patience=1"])
+def test_a_run_that_is_killed_before_its_result_is_written_comes_to_the_same_end(option, tmp_path):
+    """All its epochs are in its checkpoint: none is trained again, none more."""
+    config = config_of("data=digits", "data.size=12", "epochs=6", option)
+    data = plan.load(config)
+    outcome = train([config], data, [Record(tmp_path / "run")])[0]
+    before = rows(tmp_path / "run" / "metrics.csv")
+    again = train([config], data, [Record(tmp_path / "run")])[0]
+    assert again == outcome
+    assert rows(tmp_path / "run" / "metrics.csv") == before
+    assert (outcome.test_accuracy is not None) == (option == "evaluate_test=true")
+    assert (len(before) < 6) == (option == "patience=1")

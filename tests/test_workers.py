@@ -4,17 +4,15 @@ The faults are put into real processes by a `sitecustomize.py`, into the forward
 run with activation=mish is the bad one, the others are good.
 """
 
-import csv
 import json
 import os
 import shutil
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, python_path
+from conftest import SMALL, epochs, injected, told_again, trainer_of, until
 from kill import Sweep, alive
 
 GOOD = ("relu", "elu", "tanh", "silu", "gelu")
@@ -42,18 +40,17 @@ TOLD = {
 
 def faulty(place: Path, kind: str, arguments=SIX, **more) -> Sweep:
     """A sweep whose run with Mish has a fault, but not yet where its cost is counted (1 image)."""
-    site = place / "site"
-    site.mkdir(parents=True, exist_ok=True)
-    (site / "sitecustomize.py").write_text(
+    environment = injected(
+        place,
         "import ctypes, os, time, torch\n"
         "original = torch.nn.Mish.forward\n"
         "def broken(self, x):\n"
         "    if self.training and x.shape[0] != 1:\n"
         f"        {FAULTS[kind]}\n"
         "    return original(self, x)\n"
-        "torch.nn.Mish.forward = broken\n"
+        "torch.nn.Mish.forward = broken\n",
     )
-    return Sweep(place, arguments, environment={"PYTHONPATH": python_path(site)}, **more)
+    return Sweep(place, arguments, environment=environment, **more)
 
 
 def mended(sweep: Sweep, *more: str) -> Sweep:
@@ -190,25 +187,6 @@ def test_on_error_stop_ends_at_the_first_failure(tmp_path, whole):
 # --- a worker that is killed
 
 
-def epochs(sweep: Sweep) -> dict[Path, int]:
-    """How many rows each run's metrics.csv has."""
-    found = {}
-    for path in sweep.folder.glob("*/metrics.csv"):
-        with suppress(FileNotFoundError), open(path, encoding="utf-8", newline="") as file:
-            found[path.parent] = len(list(csv.reader(file))) - 1
-    return found
-
-
-def until(condition, process, seconds: float = 60) -> None:
-    """Waits until something is so, while a process lives."""
-    for _ in range(round(seconds / 0.02)):
-        if condition():
-            return
-        assert process.poll() is None, "the process ended before"
-        time.sleep(0.02)
-    raise AssertionError("that never came")
-
-
 def both_train(sweep: Sweep, more: int = 3):
     """Whether both runs have come some epochs further than they are now."""
     before = epochs(sweep)
@@ -218,22 +196,6 @@ def both_train(sweep: Sweep, more: int = 3):
         return len(now) == 2 and all(now[run] >= before.get(run, 0) + more for run in now)
 
     return so
-
-
-def trainer_of(folder: Path, session: int) -> int:
-    """The process that has a run in hand: the one that has its log open."""
-    for number in alive(session):
-        for handle in Path(f"/proc/{number}/fd").iterdir():
-            with suppress(OSError):
-                if handle.readlink() == folder / "run.log":
-                    return number
-    raise AssertionError(f"nobody trains {folder}")
-
-
-def told_again(sweep: Sweep) -> list[str]:
-    """The labels of the runs that are said to be tried again."""
-    lines = [line for line in sweep.printed().splitlines() if "tried again, alone" in line]
-    return sorted(line.partition(" ")[0] for line in lines)
 
 
 def test_a_killed_worker_costs_its_run_one_try(tmp_path, undisturbed):
