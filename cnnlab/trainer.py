@@ -54,7 +54,9 @@ class Trainer:
         self.bf16 = first.precision == "bf16"
         rates = [build(config.lr, config.epochs, self.steps) for config in configs]
         self.rates = self._tensor(np.array(rates)).T.contiguous()  # (steps, K)
-        self.update = configured({"_target_": first.optimizer["_target_"], **self._numbers()})
+        self.updates = {
+            each.ndim: self._update_of(each.ndim) for each in self.stack.parameters.values()
+        }
         self.state: dict[str, dict[str, torch.Tensor]] = {
             name: {} for name in self.stack.parameters
         }
@@ -76,15 +78,19 @@ class Trainer:
         """(K,); None where nobody has one."""
         return self._tensor(numbers) if any(numbers) else None
 
-    def _numbers(self) -> dict[str, Any]:
-        """The optimizer's numbers, (K,) each; what is no number is the same for all."""
-        return {
-            key: self._tensor([config.optimizer[key] for config in self.configs])
+    def _update_of(self, ndim: int) -> Callable[..., None]:
+        """The optimizer of parameters of (K, ...), ndim axes in all, with its numbers for each.
+
+        What is no number is the same for all.
+        """
+        numbers = {
+            key: self._tensor([config.optimizer[key] for config in self.configs]).view(_axes(ndim))
             if isinstance(value, float)
             else value
             for key, value in self.configs[0].optimizer.items()
             if key != "_target_"
         }
+        return configured({"_target_": self.configs[0].optimizer["_target_"], **numbers})
 
     def epoch(
         self, epoch: int, advance: Callable[[int], None]
@@ -174,24 +180,9 @@ class Trainer:
             if self.limits is not None:
                 gradients = _clipped(gradients, self.limits)
             for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-                self._update(parameter, gradient, tensors["state"][name], rates)
+                update, rate = self.updates[parameter.ndim], rates.view(_axes(parameter.ndim))
+                update(parameter, gradient, tensors["state"][name], rate)
             return loss.detach(), (logits.argmax(-1) == labels).sum(-1)
-
-    def _update(
-        self,
-        parameter: torch.Tensor,
-        gradient: torch.Tensor,
-        state: dict[str, torch.Tensor],
-        rates: torch.Tensor,
-    ) -> None:
-        """Changes a parameter (K, ...), with (K,) learning rates."""
-        shape = (-1,) + (1,) * (parameter.ndim - 1)  # (K, 1, ..., 1), to be broadcast
-        numbers = {
-            key: value.view(shape)
-            for key, value in self.update.keywords.items()
-            if isinstance(value, torch.Tensor)
-        }
-        self.update(parameter, gradient, state, rates.view(shape), **numbers)
 
     def snapshot(self, slot: int) -> dict[str, np.ndarray]:
         """All that one slot needs to go on from here: arrays by name, copied to the CPU."""
@@ -297,6 +288,11 @@ def _groups(
         {name: configured(part) for name, part in config.augment.items()} for config in first
     ]
     return [config.seed for config in first], operations
+
+
+def _axes(ndim: int) -> tuple[int, ...]:
+    """(K, 1, ..., 1): the shape of a number a variant that is broadcast over (K, ...)."""
+    return (-1,) + (1,) * (ndim - 1)
 
 
 def _leaves(tensors: Mapping[str, Any]) -> list[torch.Tensor]:
