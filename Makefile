@@ -10,10 +10,10 @@ export OMP_NUM_THREADS := 1
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep report test test-slow test-kill test-hydra14 bench-sweep lint clean
+.PHONY: help setup sweep report test test-slow test-kill test-calibration test-hydra14 bench bench-sweep bench-report lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make .venv with the tested versions of all packages
 
@@ -42,8 +42,17 @@ test-slow: setup ## the tests that need minutes each
 test-kill: setup ## a sweep that is killed 50 times, compared with one that never was
 	$(BIN)/python tests/kill.py --kills 50
 
+bench: setup ## how fast sweeps are: beside the lab's own way, the arithmetic, single runs
+	$(BIN)/python -m benchmarks.speed
+
+test-calibration: setup ## how often verdicts are wrong in 2,000 simulated sweeps of each kind
+	$(BIN)/python tests/calibration.py --sweeps 2000
+
 bench-sweep: setup ## what a sweep costs over its task, beside Hydra's own launchers
 	$(BIN)/python -m benchmarks.sweep
+
+bench-report: setup ## what a report costs, beside a plain pandas loop over the same files
+	$(BIN)/python -m benchmarks.report
 
 test-hydra14: setup ## the tests with Hydra 1.4 in the place of 1.3
 	$(BIN)/pip install --quiet --pre --upgrade --target .venv-hydra14 -c constraints-hydra14.txt hydra-core omegaconf

@@ -7,19 +7,13 @@ with two workers.
 """
 
 import argparse
-import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.measure import GRID, timed
 from benchmarks.table import keep
-
-ROOT = Path(__file__).resolve().parent.parent
 
 BASIC = "hydra/sweeper=basic"
 KINDS = {
@@ -31,21 +25,6 @@ FEWER = 20
 """Hydra's own get this many times fewer runs, for they take as many times longer."""
 
 PLANNED = ("-m", "norm=bn,none", "lr=range(1,51)", "seeds=100", "plan=true")
-GRID = ("-m", "norm=bn,none", "lr=0.01,0.02,0.1")
-
-
-def timed(module: str, arguments: Sequence[str], cwd: Path) -> float:
-    """Seconds of a whole command, which must succeed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    seconds = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(f"{module} {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}")
-    return seconds
 
 
 def overhead(runs: int, rounds: int) -> list[dict[str, object]]:
@@ -56,7 +35,7 @@ def overhead(runs: int, rounds: int) -> list[dict[str, object]]:
         for kind, arguments in KINDS.items():
             with tempfile.TemporaryDirectory() as place:
                 typed = [text.format(runs=counts[kind]) for text in arguments]
-                seconds = timed("benchmarks.empty", ["-m", *typed], Path(place))
+                seconds, _ = timed("benchmarks.empty", "-m", *typed, cwd=Path(place))
                 found[kind].append(seconds / counts[kind])
     return [
         {
@@ -75,7 +54,7 @@ def planning(rounds: int) -> list[dict[str, object]]:
     seconds = []
     with tempfile.TemporaryDirectory() as place:
         for _ in range(rounds):
-            seconds.append(timed("cnnlab.run", PLANNED, Path(place)))
+            seconds.append(timed("cnnlab.run", *PLANNED, cwd=Path(place))[0])
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
     return [
         {
@@ -94,8 +73,8 @@ def parallel(rounds: int) -> list[dict[str, object]]:
     for _ in range(rounds):
         for workers, each in found.items():
             with tempfile.TemporaryDirectory() as place:
-                typed = [*GRID, f"hydra.launcher.workers={workers}"]
-                each.append(timed("cnnlab.run", typed, Path(place)) / 6)
+                typed = ["-m", *GRID, f"hydra.launcher.workers={workers}"]
+                each.append(timed("cnnlab.run", *typed, cwd=Path(place))[0] / 6)
     return [
         {
             "what": f"default grid, {workers} worker{'s' * (workers > 1)}",
