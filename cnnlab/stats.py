@@ -39,27 +39,24 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame
         one run, mean). A mean is of the n runs that are done: where failed or diverged is not 0,
         it leaves those out.
     """
-    rows = []
-    for _, group in runs.groupby("variant", sort=True):
-        done = group[group["status"] == "done"]
-        values = done[metric].dropna().astype(float)
-        low, high = t_interval(values)
-        rows.append(
-            {
-                **{name: group[name].iloc[0] for name in factors},
-                "n": len(values),
-                "failed": int(group["status"].isin(["failed", "unreadable"]).sum()),
-                "diverged": int((group["status"] == "diverged").sum()),
-                "pending": int((group["status"] == "pending").sum()),
-                "mean": values.mean(),
-                "std": values.std(ddof=1),
-                "ci_low": low,
-                "ci_high": high,
-                "best": values.min() if metric in LOSSES else values.max(),
-                "seconds": done["seconds"].astype(float).mean(),
-            }
-        )
-    return pd.DataFrame(rows)
+    groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
+    done = runs[runs["status"] == "done"]
+    values = pd.to_numeric(done[metric]).astype(float).groupby(done["variant"])
+    seconds = pd.to_numeric(done["seconds"]).astype(float).groupby(done["variant"])
+    counts = pd.crosstab(runs["variant"], runs["status"]).reindex(
+        columns=["failed", "unreadable", "diverged", "pending"], fill_value=0
+    )
+    table = groups[list(factors)].copy()
+    table["n"] = values.count().reindex(table.index, fill_value=0)
+    table["failed"] = counts["failed"] + counts["unreadable"]
+    table["diverged"], table["pending"] = counts["diverged"], counts["pending"]
+    table["mean"], table["std"] = values.mean(), values.std()
+    freedom = np.maximum(table["n"] - 1, 1)
+    half = stats.t.ppf((1 + LEVEL) / 2, freedom) * table["std"] / np.sqrt(freedom + 1)
+    table["ci_low"], table["ci_high"] = table["mean"] - half, table["mean"] + half
+    table["best"] = values.min() if metric in LOSSES else values.max()
+    table["seconds"] = seconds.mean()
+    return table.reset_index(drop=True)
 
 
 def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
@@ -67,17 +64,23 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
 
     Returns:
         variant, the factors, metric, published, measured (mean of the runs that are done),
-        difference (measured - published), n; no rows where the sweep has no published numbers
+        difference (measured - published), deviations (difference in standard deviations of a
+        single run, pooled over the sweep's variants; NaN for fewer than two runs of this variant),
+        n; no rows where the sweep has no published numbers
     """
     prefix = "published."
+    given_of = [name for name in runs.columns if name.startswith(prefix)]
+    spread = {name: pooled_std(runs, name.removeprefix(prefix)) for name in given_of}
+    some = runs["variant"].isin(runs.loc[runs[given_of].notna().any(axis=1), "variant"])
     rows = []
-    for variant, group in runs.groupby("variant", sort=True):
-        for column in [name for name in runs.columns if name.startswith(prefix)]:
+    for variant, group in runs[some].groupby("variant", sort=True):
+        for column in given_of:
             given = group[column].dropna()
             if given.empty:
                 continue
             metric = column.removeprefix(prefix)
             values = group.loc[group["status"] == "done", metric].dropna().astype(float)
+            difference = values.mean() - given.iloc[0]
             rows.append(
                 {
                     "variant": variant,
@@ -85,9 +88,23 @@ def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
                     "metric": metric,
                     "published": given.iloc[0],
                     "measured": values.mean(),
-                    "difference": values.mean() - given.iloc[0],
+                    "difference": difference,
+                    "deviations": difference / spread[column] if len(values) > 1 else np.nan,
                     "n": len(values),
                 }
             )
-    columns = ["variant", *factors, "metric", "published", "measured", "difference", "n"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["metric", "published", "measured", "difference", "deviations", "n"]
+    return pd.DataFrame(rows, columns=["variant", *factors, *columns])
+
+
+def pooled_std(runs: pd.DataFrame, metric: str) -> float:
+    """Standard deviation of a single run: sqrt(sum (n - 1) s^2 / sum (n - 1)) over the variants.
+
+    One variant's own few seeds would give a far less certain one. NaN where no variant has two
+    runs that are done, or all runs of each are equal.
+    """
+    done = runs[runs["status"] == "done"]
+    groups = pd.to_numeric(done[metric]).groupby(done["variant"])
+    freedom = groups.count() - 1
+    squares = (groups.var() * freedom)[freedom > 0].sum()
+    return np.sqrt(squares / freedom[freedom > 0].sum()) if squares > 0 else np.nan

@@ -1,11 +1,13 @@
 """The table of variants, against published numbers, SciPy and arithmetic by hand."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from cnnlab.stats import published, summary, t_interval
+from cnnlab.stats import pooled_std, published, summary, t_interval
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 """Extra hours of sleep with the first drug: Student 1908, R's `sleep` data, group 1."""
@@ -91,6 +93,41 @@ def test_published_numbers_stand_beside_ours():
     assert found.loc[("bn", "best_val_accuracy"), "difference"] == pytest.approx(-0.05)
     assert found.loc[("bn", "best_val_accuracy"), "n"] == 2
     assert found.loc[("none", "final_train_loss"), "measured"] == 1.0
+
+
+def test_how_far_a_published_number_is_in_standard_deviations_of_a_run():
+    """bn: 0.5 0.7, s^2 = 0.02, one degree; gn: 0.1 0.2 0.3, s^2 = 0.01, two: pooled 0.04 / 3."""
+    runs = table(
+        ("bn", 0, "done", 0.5), ("bn", 0, "done", 0.7), ("none", 1, "done", 0.4),
+        ("none", 1, "diverged", None), *(("gn", 2, "done", value) for value in (0.1, 0.2, 0.3)),
+    )  # fmt: skip
+    runs["published.best_val_accuracy"] = [0.65, 0.65, 0.5, 0.5, 0.2, 0.2, 0.2]
+    found = published(runs, ["norm"]).set_index("norm")["deviations"]
+    assert found["bn"] == pytest.approx(-0.05 / (0.04 / 3) ** 0.5)
+    assert found["gn"] == pytest.approx(0)
+    assert np.isnan(found["none"])  # one run
+
+
+def test_runs_that_are_all_equal_have_no_deviation():
+    runs = table(("bn", 0, "done", 0.5), ("bn", 0, "done", 0.5))
+    runs["published.best_val_accuracy"] = 0.65
+    assert np.isnan(published(runs, ["norm"])["deviations"][0])
+    assert np.isnan(pooled_std(runs.iloc[:1], "best_val_accuracy"))
+
+
+def test_three_thousand_variants_are_summarised_as_each_alone_and_quickly():
+    random = np.random.default_rng(0)
+    rows = [(str(k // 3), k // 3, "done", random.random()) for k in range(9000)]
+    runs = table(*rows)
+    start = time.process_time()
+    found = summary(runs, ["norm"], "best_val_accuracy")
+    assert time.process_time() - start < 1
+    for number in (0, 1234, 2999):
+        alone = summary(runs[runs["variant"] == number], ["norm"], "best_val_accuracy")
+        assert found.iloc[[number]].to_dict("records") == alone.to_dict("records")
+        values = runs.loc[runs["variant"] == number, "best_val_accuracy"]
+        ends = found.loc[number, ["ci_low", "ci_high"]].tolist()
+        assert ends == pytest.approx(t_interval(values))
 
 
 def test_without_published_numbers_that_table_is_empty():
