@@ -1,5 +1,6 @@
 """Records on disk become two tidy tables, whatever state the records are in."""
 
+import json
 import subprocess
 import sys
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from test_record import result_of
 
 from cnnlab import aggregate, plan, planfile
 from cnnlab.record import METRICS, TIMING, Record
+from cnnlab.tables import RESERVED
 
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
@@ -20,7 +22,7 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
     planfile.write(planned)
     for run in planned.runs:
         state = status(run)
-        if state == "pending":
+        if state == "pending" or run.result is not None:  # or there, in another sweep
             continue
         record = Record(run.directory, run.run_id)
         for epoch in (1, 2) if state == "done" else ():
@@ -137,6 +139,43 @@ def test_a_sweep_without_its_plan_is_read_from_its_results():
     sweep = aggregate.read(planned.folder)
     assert sorted(sweep.factors) == ["lr", "norm"]
     assert set(sweep.runs["status"]) == {"done"}
+
+
+def test_each_run_tells_its_state_its_data_and_what_it_ran_on():
+    planned = sweep_on_disk(
+        "norm=bn,none,gn",
+        status=lambda run: "pending" if run.job.choices["norm"] == "gn" else "done",
+    )
+    (planned.runs[1].directory / "result.json").unlink()
+    sweep = aggregate.read(planned.folder)
+    assert sweep.counts == {"done": 1, "diverged": 0, "failed": 0, "pending": 2, "unreadable": 0}
+    assert sweep.runs["epoch"].tolist() == [2, 2, 0]
+    assert set(sweep.runs["fingerprint"]) == {planned.runs[0].fingerprint[:8]}
+    assert sweep.runs["device"].tolist() == ["cpu", None, None]
+    assert sweep.runs["stack_size"].tolist()[0] == 1
+    assert set(sweep.runs["sweep"]) == {"mine"}
+    done, pending, _ = sweep.runs["directory"]
+    assert sweep.config(done) == asdict(planned.runs[0].job.config)
+    assert sweep.config(pending) is None
+    assert sweep.settings[planned.runs[2].run_id]["norm"] == "gn"
+
+
+def test_a_sweep_has_its_baseline_and_its_question():
+    planned = sweep_on_disk("norm=bn,none", "sweep.baseline='norm=none'")
+    path = planned.folder / "plan.json"
+    assert aggregate.read(planned.folder).question is None
+    path.write_text(json.dumps({**json.loads(path.read_text()), "question": "Does it help?"}))
+    sweep = aggregate.read(planned.folder)
+    assert sweep.baseline == planned.baseline == {"norm": "none"}
+    assert sweep.question == "Does it help?"
+
+
+def test_no_setting_has_the_name_of_another_column():
+    """Its values would take the place of that column's."""
+    for options in ((), ("optimizer=adamw", "augment=crop", "lr=cosine", "norm=gn")):
+        planned = plan.make((), (*SMALL, "name=mine", *options))
+        for row in planfile.rows(planned).values():
+            assert not row["settings"].keys() & RESERVED
 
 
 def test_foreign_files_are_no_sweeps(tmp_path):

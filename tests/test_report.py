@@ -32,7 +32,7 @@ def test_the_files_and_what_they_say(grid):
     report.report(grid.folder, "best_val_accuracy")
     out = grid.folder / "report"
     assert sorted(path.name for path in out.iterdir()) == [
-        "curves.png", "grid.png", "runs.csv", "summary.csv",
+        "cache.npz", "curves.png", "grid.png", "runs.csv", "summary.csv",
     ]  # fmt: skip
     summary = pd.read_csv(out / "summary.csv")
     assert summary.columns.tolist()[:3] == ["norm", "lr", "n"]
