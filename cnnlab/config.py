@@ -93,6 +93,8 @@ class Sweep:
 class Command:
     """What is said of a sweep as a whole; no run's result depends on it."""
 
+    question: str | None
+    """What the sweep is to answer; stands above its report."""
     seeds: Count | list[Seed] | None
     """How many (5: 0 to 4) or which ([3,4]); null: seed."""
     plan: Annotated[bool, Strict()]

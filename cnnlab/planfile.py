@@ -125,7 +125,7 @@ def write(plan: "Plan") -> None:
     if earlier is None:
         if path.exists():
             path.replace(path.with_name("plan.unreadable.json"))
-        earlier = {"factors": [], "baseline": {}, "runs": []}
+        earlier = {"factors": [], "baseline": {}, "question": None, "runs": []}
     current = rows(plan)
     runs = {
         run["run_id"]: run
@@ -151,6 +151,7 @@ def write(plan: "Plan") -> None:
             "name": plan.name,
             "factors": list(dict.fromkeys([*earlier["factors"], *plan.factors])),
             "baseline": plan.baseline or earlier["baseline"],
+            "question": plan.command.question or earlier["question"],
             "settings": common,
             "runs": list(runs.values()),
         },
@@ -165,6 +166,7 @@ def read(path: Path) -> dict[str, Any] | None:
             return None
         found["factors"] = [str(key) for key in found["factors"]]
         found["baseline"] = dict(found.get("baseline") or {})
+        found["question"] = found.get("question")
         for run in found["runs"]:
             run["settings"] = {**LATER, **found["settings"], **run["settings"]}
             run["published"] = dict(run["published"])
