@@ -1,6 +1,7 @@
 """Against the stack's size: how many epochs of one model are finished a second.
 
-Runs differ in their seed, so each has its own batches, augmented for it alone; what they share is
+Runs of one seed, such as those of several learning rates, share their batches: an image is
+augmented once, and the first convolution reads it once. Runs of as many seeds share nothing but
 the launch of each operation. HFTA (Wang et al. 2021, https://arxiv.org/abs/2102.02344) reports 2.36
 times the serial rate for 3 models, 3.27 for 6, at best 15.1. The peak of memory is what PyTorch
 held for the stack on a GPU; on a CPU what a process of its own took more than one that trains
@@ -11,7 +12,7 @@ import statistics
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -24,44 +25,61 @@ COMPILED = (1, 3, 6, 16, 64, 256)
 """Sizes that are compiled too, each of which takes half a minute; on a CPU only the first."""
 
 
+class Way(NamedTuple):
+    """How runs are trained."""
+
+    size: int
+    compiled: bool = False
+    seeds: bool = False
+    """Whether each has a seed of its own."""
+
+    def __str__(self) -> str:
+        how = "compiled" if self.compiled else "eager"
+        if self.size == 1:
+            return f"serial, {how}"
+        return f"stack of {'as many seeds' if self.seeds else 'one seed'}, {how}"
+
+
 def rows(settings: Settings) -> list[dict[str, Any]]:
     count = suited(settings.images, cpu=2_000, gpu=20_000)
     most = suited(settings.most, cpu=12, gpu=256)
     with images_in(count, settings.data) as images:
         stacks = _stacks(settings, images, [size for size in SIZES if size <= most])
-        seconds: dict[tuple[int, bool], list[float]] = {key: [] for key in stacks}
+        seconds: dict[Way, list[float]] = {way: [] for way in stacks}
         for _ in range(settings.rounds):
-            for key, stack in stacks.items():
-                seconds[key].append(stack.seconds())
-    median = {key: statistics.median(each) for key, each in seconds.items()}
-    serial = min(each for (size, _), each in median.items() if size == 1)
+            for way, stack in stacks.items():
+                seconds[way].append(stack.seconds())
+    median = {way: statistics.median(each) for way, each in seconds.items()}
+    serial = min(each for way, each in median.items() if way.size == 1)
     base = 0.0 if cuda() else _peak(0)
     return [
         {
-            "what": f"{'serial' if size == 1 else 'stack'}, {'compiled' if compiled else 'eager'}",
-            "runs": size,
-            "images": len(stacks[size, compiled].trainer.supply.train),
-            **spread("epochs/s", [size / each for each in seconds[size, compiled]]),
-            "compiling s": max(0.0, stack.warm_up - median[size, compiled]) if compiled else 0.0,
-            "peak MB": stack.memory if cuda() else _peak(size, compiled) - base,
-            "over serial eager": size * median[1, False] / median[size, compiled],
-            "over better serial": size * serial / median[size, compiled],
+            "what": str(way),
+            "runs": way.size,
+            "images": len(stack.trainer.supply.train),
+            **spread("epochs/s", [way.size / each for each in seconds[way]]),
+            "compiling s": max(0.0, stack.warm_up - median[way]) if way.compiled else 0.0,
+            "peak MB": stack.memory if cuda() else _peak(way.size, way.compiled) - base,
+            "over serial eager": way.size * median[Way(1)] / median[way],
+            "over better serial": way.size * serial / median[way],
         }
-        for (size, compiled), stack in stacks.items()
+        for way, stack in stacks.items()
     ]
 
 
-def _stacks(settings: Settings, images: Path, sizes: list[int]) -> dict[tuple[int, bool], Warm]:
-    """By size and whether compiled, as many as there is memory for."""
+def _stacks(settings: Settings, images: Path, sizes: list[int]) -> dict[Way, Warm]:
+    """As many as there is memory for."""
     config = config_of("norm=bn", "augment=crop_flip", f"epochs={settings.rounds + 1}")
     supply = supply_of(images, config)
-    found: dict[tuple[int, bool], Warm] = {}
+    found: dict[Way, Warm] = {}
     for size in sizes:
-        configs = [replace(config, seed=seed) for seed in range(size)]
+        seeds = [replace(config, seed=seed) for seed in range(size)]
         try:
-            found[size, False] = warm(configs, supply)
+            found[Way(size)] = warm([config] * size, supply)
+            if size > 1:
+                found[Way(size, seeds=True)] = warm(seeds, supply)
             if settings.compiled and size in COMPILED[: None if cuda() else 1]:
-                found[size, True] = warm(configs, supply, compiled=True)
+                found[Way(size, compiled=True)] = warm([config] * size, supply, compiled=True)
         except torch.OutOfMemoryError:
             print(f"stack: {size} runs as one model do not fit into the GPU's memory")
             break
