@@ -34,7 +34,7 @@ report: setup ## tables and pictures of every sweep below outputs/
 	$(BIN)/python -m cnnlab.report
 
 test: setup ## the tests that need seconds each
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup ## the tests that need minutes each
 	$(BIN)/python -m pytest -m slow

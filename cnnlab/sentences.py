@@ -79,7 +79,7 @@ def sentences(
         effects: of `cnnlab.effects.effects`
         interactions: of `cnnlab.interactions.interactions`
         metric: that was compared
-        label: the metric in words, as in `cnnlab.plots.LABELS`
+        label: the metric in words, as in `cnnlab.metrics.LABELS`
         smallest: the smallest difference that would matter, in the metric's unit
         most: sentences
 

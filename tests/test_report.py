@@ -1,26 +1,38 @@
-"""The report: its files, its pictures, its words."""
+"""The report: its files, its words, its command."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
-from conftest import command
-from PIL import Image
+from conftest import command, python_path
 from test_aggregate import sweep_on_disk
 
-from cnnlab import aggregate, plots, report, stats
+from cnnlab import aggregate
 from cnnlab.faults import Refused
+from cnnlab.report.settings import Settings, baseline, settings
+from cnnlab.report.terminal import show
+from cnnlab.report.write import analysed, write, write_list
+
+PICTURES = ("cost", "curves", "effects", "grid", "interactions", "overfitting")
 
 
 def accuracy(run) -> float:
-    """By hand: batch norm 0.9 and 0.8, none 0.7 and 0.6; seed 1 is 0.01 better."""
+    """By hand: batch norm 0.9 and 0.8, none 0.7 and 0.6; seed 1 is 0.01 better, and batch norm
+    0.002 more so."""
     config = run.job.config
-    base = 0.9 if run.job.choices["norm"] == "bn" else 0.7
-    return base - (0.1 if config.lr["base"] == 0.2 else 0) + 0.01 * config.seed
+    norm = run.job.choices["norm"] == "bn"
+    base = 0.9 if norm else 0.7
+    return base - (0.1 if config.lr["base"] == 0.2 else 0) + (0.01 + 0.002 * norm) * config.seed
 
 
-@pytest.fixture(autouse=True)
-def _no_open_figures():
-    yield
-    plots.plt.close("all")
+@pytest.fixture
+def drawn(monkeypatch):
+    """One picture in the place of all: drawing them takes seconds."""
+    monkeypatch.setattr("cnnlab.plots.pictures", lambda analysis: {"grid.svg": b"<svg/>"})
 
 
 @pytest.fixture
@@ -28,129 +40,189 @@ def grid():
     return sweep_on_disk("norm=bn,none", "lr=0.1,0.2", "seed=0,1", accuracy=accuracy)
 
 
+def reported(planned, **asked):
+    """The analysis of a sweep, all its files written."""
+    analysis = analysed(aggregate.read(planned.folder), Settings(**asked))
+    write(analysis, Settings(**asked), planned.folder / "report")
+    return analysis
+
+
 def test_the_files_and_what_they_say(grid):
-    report.report(grid.folder, "best_val_accuracy")
+    reported(grid)
     out = grid.folder / "report"
-    assert sorted(path.name for path in out.iterdir()) == [
-        "cache.npz", "curves.png", "grid.png", "runs.csv", "summary.csv",
-    ]  # fmt: skip
+    pictures = [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["against.csv", "cache.npz", "effects.csv", "index.html", "interactions.csv", "made.json",
+         "report.md", "runs.csv", "summary.csv", "table.tex", *pictures]
+    )  # fmt: skip
     summary = pd.read_csv(out / "summary.csv")
     assert summary.columns.tolist()[:3] == ["norm", "lr", "n"]
     told = summary[["norm", "lr", "n", "mean"]].values.tolist()
     assert told == [
-        ["bn", 0.1, 2, 0.905], ["bn", 0.2, 2, 0.805],
+        ["bn", 0.1, 2, 0.906], ["bn", 0.2, 2, 0.806],
         ["none", 0.1, 2, 0.705], ["none", 0.2, 2, 0.605],
     ]  # fmt: skip
     assert len(pd.read_csv(out / "runs.csv")) == 8
 
 
-def test_pictures_are_big_enough_to_read(grid):
-    report.report(grid.folder, "best_val_accuracy")
-    for name in ("curves.png", "grid.png"):
-        with Image.open(grid.folder / "report" / name) as image:
-            assert image.width >= 1000
-            assert image.info["dpi"] == pytest.approx((200, 200), abs=1)
+def test_effects_are_against_none_and_the_first_rate_unless_a_baseline_is_given(grid, drawn):
+    reported(grid)
+    effects = pd.read_csv(grid.folder / "report" / "effects.csv", keep_default_na=False)
+    averages = effects[effects["at"] == ""]
+    assert averages[["factor", "level", "baseline"]].values.tolist() == [
+        ["norm", "bn", "none"], ["lr", "0.2", "0.1"],
+    ]  # fmt: skip
+    assert averages["difference"].astype(float).tolist() == pytest.approx([0.201, -0.1])
+    reported(grid, baseline="norm=bn lr=0.2")
+    effects = pd.read_csv(grid.folder / "report" / "effects.csv", keep_default_na=False)
+    assert effects["difference"].astype(float).head(2).tolist() == pytest.approx([-0.201, 0.1])
 
 
-def figures(planned, metric="best_val_accuracy"):
-    sweep = aggregate.read(planned.folder)
-    summary = stats.summary(sweep.runs, sweep.factors, metric)
-    grid = plots.grid_figure(sweep.runs, summary, sweep.factors, metric, "Title", "note")
-    curves = plots.curves_figure(sweep.epochs, summary, sweep.factors, "Title", "note")
-    return grid, curves
+def test_nothing_is_drawn_again_unless_a_record_or_the_question_changed(grid, drawn):
+    def stamp():
+        return (grid.folder / "report" / "index.html").stat().st_mtime_ns
+
+    reported(grid)
+    first = stamp()
+    reported(grid)
+    assert stamp() == first
+    reported(grid, metric="final_val_accuracy")
+    second = stamp()
+    assert second != first
+    result = next(grid.folder.glob("*/result.json"))
+    result.write_text(result.read_text().replace('"done"', '"failed"'))
+    reported(grid, metric="final_val_accuracy")
+    assert stamp() != second
 
 
-def words(figure) -> str:
-    """Every text of a figure."""
-    figure.canvas.draw()
-    return "\n".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
+def test_a_file_that_is_no_longer_made_is_taken_away(drawn):
+    planned = sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
+    reported(planned)
+    assert (planned.folder / "report" / "published.csv").exists()
+    plan = planned.folder / "plan.json"
+    plan.write_text(plan.read_text().replace('"published": {', '"published": {}, "unused": {'))
+    reported(planned)
+    assert not (planned.folder / "report" / "published.csv").exists()
 
 
-def test_a_heat_map_shows_each_cells_mean_and_interval(grid):
-    text = words(figures(grid)[0])
-    # t(0.975, 1) s / sqrt(2) = 12.7062 * 0.005
-    for cell in ("0.905\n±0.064", "0.805\n±0.064", "0.705\n±0.064", "0.605\n±0.064"):
-        assert cell in text
-
-
-@pytest.mark.parametrize("state", ["failed", "diverged", "pending"])
-@pytest.mark.parametrize(
-    "factors", [["norm=bn,none"], ["norm=bn,none", "lr=0.1,0.2"],
-                ["norm=bn,none", "lr=0.1,0.2", "epochs=1,2"]],
-)  # fmt: skip
-def test_a_cell_without_a_result_says_why_in_both_pictures(state, factors):
-    planned = sweep_on_disk(
-        *factors, status=lambda run: state if run.job.choices["norm"] == "none" else "done"
-    )
-    for figure in figures(planned):
-        assert f"1 {state}" in words(figure)
-
-
-@pytest.mark.parametrize(
-    "factors",
-    [
-        [], ["norm=bn,none"], ["norm=bn,none,gn", "lr=0.1,0.2"],
-        ["norm=bn,none", "lr=0.1,0.2", "activation=relu,gelu"],
-        ["norm=bn,none", "lr=0.1,0.2", "activation=relu,gelu", "epochs=1,2"],
-        ["activation=relu,silu,gelu,leaky_relu,elu,mish,tanh", "norm=bn,none"],
-        ["augment=none,flip,crop,crop_flip,cutout,crop_flip_cutout,vflip,rot180"],
-        ["sweeps=homework"],
-    ],
-)  # fmt: skip
-def test_no_text_is_cut_off_and_no_panels_title_touches_its_neighbour(factors):
-    for figure in figures(sweep_on_disk(*factors)):
-        figure.canvas.draw()
-        width, height = figure.canvas.get_width_height()
-        titles = [axes.title for axes in figure.axes]
-        for text in [figure._suptitle, *titles, *(t for g in figure.legends for t in g.texts)]:
-            if text.get_text():
-                box = text.get_window_extent()
-                assert box.x0 >= -1
-                assert box.y0 >= -1
-                assert box.x1 <= width + 1
-                assert box.y1 <= height + 1
-        boxes = [title.get_window_extent() for title in titles if title.get_text()]
-        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-
-
-def test_the_title_says_the_finding(grid):
-    sweep = aggregate.read(grid.folder)
-    summary = stats.summary(sweep.runs, sweep.factors, "best_val_accuracy")
-    assert report.finding(summary, sweep.factors, "best_val_accuracy") == (
-        "Highest mean with norm=bn, lr=0.1: best validation accuracy 0.905"
-    )
-
-
-def test_a_sweep_in_which_nothing_is_done_is_reported_too():
+def test_a_sweep_in_which_nothing_is_done_is_reported_too(drawn):
     planned = sweep_on_disk("norm=bn,none", status=lambda run: "pending")
-    sweep, summary, _ = report.report(planned.folder, "best_val_accuracy")
-    assert report.finding(summary, sweep.factors, "best_val_accuracy") == (
-        "No run has a best validation accuracy yet"
-    )
+    assert reported(planned).sentences == ["No run has a result yet: 2 pending."]
 
 
-def test_small_numbers_stay_apart_in_the_csv():
+def test_small_numbers_stay_apart_in_the_csv(drawn):
     planned = sweep_on_disk("lr=1e-7,2e-7,1e-3")
-    report.report(planned.folder, "best_val_accuracy")
+    reported(planned)
     summary = pd.read_csv(planned.folder / "report" / "summary.csv")
     assert summary["lr"].tolist() == [1e-7, 2e-7, 1e-3]
 
 
-def test_whole_numbers_are_shown_as_such():
-    planned = sweep_on_disk("augment=crop", "augment.crop.padding=2,4")
-    text = words(figures(planned)[0])
-    assert "augment.crop.padding=2\n" in text + "\n"
-    assert "2.0" not in text
+def test_values_with_commas_and_quotes_survive_the_csv(drawn):
+    planned = sweep_on_disk("norm=bn,none")
+    path = planned.folder / "plan.json"
+    path.write_text(path.read_text().replace('"norm": "bn"', '"norm": "b,\\"n\\nü"'))
+    reported(planned)
+    summary = pd.read_csv(planned.folder / "report" / "summary.csv")
+    assert summary["norm"].tolist() == ['b,"n\nü', "none"]
 
 
-def test_a_sweep_of_very_many_variants_is_still_two_pictures():
-    rates = ",".join(str(0.001 * k) for k in range(1, 121))
-    planned = sweep_on_disk(f"lr={rates}", accuracy=lambda run: run.job.config.lr["base"])
-    for figure in figures(planned):
-        assert max(figure.get_size_inches()) * plots.DPI < 10_000
-    text = words(figures(planned)[1])
-    assert "best at the end: lr=0.12" in text
-    assert "the best 100 of 120 variants" in words(figures(planned)[0])
+def test_seconds_are_a_runs_share_of_its_stack(grid):
+    for path in grid.folder.glob("*/result.json"):
+        path.write_text(
+            path.read_text()
+            .replace('"stack_size": 1', '"stack_size": 4')
+            .replace('"seconds": null', '"seconds": 8.0')
+        )
+    sweep = aggregate.read(grid.folder)
+    found = analysed(sweep, Settings()).summary["seconds"]
+    assert found.tolist() == pytest.approx([float(sweep.runs["seconds"].iloc[0]) / 4] * 4)
+
+
+# --- arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["mertic=x"], "Nearest: metric"), (["metric=accuracy"], "Allowed: best_val_accuracy"),
+        (["bn_lr"], "write key=value"), (["mertic=x", "metric=y", "z"], "3 faults"),
+        (["smallest_effect=none"], "number above 0"), (["smallest_effect=-1"], "number above 0"),
+        (["smallest_effect=nan"], "number above 0"), (["watch=yes"], "true or false"),
+        (["metric=test_accuracy", "metric=test_accuracy"], "given twice"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_refused(arguments, told):
+    with pytest.raises(Refused, match=told):
+        settings(arguments)
+
+
+def test_arguments_may_have_the_reports_prefix_or_not():
+    typed = settings(["report.smallest_effect=1.5", "name=a,b", "--watch"])
+    assert typed == Settings(smallest_effect=1.5, name="a,b", watch=True)
+    assert settings(["report.watch=true"]).watch
+
+
+@pytest.mark.parametrize("text", ["norm", "=", "norm=", "=bn", "", "norm=bn lr"])
+def test_a_baseline_that_is_none_is_refused(text):
+    with pytest.raises(Refused, match="write levels like"):
+        baseline(text)
+
+
+def test_a_baseline_has_a_level_for_each_factor_that_it_names():
+    assert baseline("norm=none  lr=0.01") == {"norm": "none", "lr": "0.01"}
+    assert baseline(None) is None
+
+
+# --- the command
+
+
+def test_the_command_prints_the_answer_the_table_and_where_the_page_is(grid, tmp_path):
+    done = command("report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine: best validation accuracy" in done.stdout
+    assert "With norm=bn, best validation accuracy is 20.1 points higher" in done.stdout
+    assert "0.9060" in done.stdout
+    assert "outputs/mine/report/index.html" in done.stdout
+    assert "no verdict" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "mine" in (tmp_path / "outputs" / "index.html").read_text()
+
+
+def test_the_help_names_every_key_and_metric_and_fits_a_terminal(tmp_path):
+    done = command("report", "--help", cwd=tmp_path)
+    for word in ("name", "baseline", "smallest_effect", "watch", "test_accuracy"):
+        assert word in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 79
+
+
+def test_one_seed_is_no_verdict(tmp_path):
+    sweep_on_disk("norm=bn,none")
+    assert "One seed: no verdict; add `seeds=5`." in command("report", cwd=tmp_path).stdout
+
+
+def test_what_is_missing_comes_first(capsys):
+    planned = sweep_on_disk(
+        "norm=bn,none,gn", "seed=0,1",
+        status=lambda run: "diverged" if run.job.choices["norm"] == "gn" else "done",
+    )  # fmt: skip
+    (planned.folder / "stray").mkdir()
+    (planned.folder / "stray" / "result.json").write_text('{"run')
+    show(analysed(aggregate.read(planned.folder), Settings()))
+    told = capsys.readouterr().out
+    assert "Of 6 runs, 2 diverged." in told
+    assert told.index("2 diverged") < told.index("norm=bn")
+    assert "Damaged: mine/stray/result.json" in told
+
+
+def test_published_numbers_are_shown_beside_ours(tmp_path):
+    sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
+    done = command("report", "name=mine", cwd=tmp_path)
+    assert "Published | measured" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    beside = pd.read_csv(tmp_path / "outputs/mine/report/published.csv")
+    first = beside[beside["metric"] == "best_val_accuracy"].iloc[0]
+    assert first["published"] == 0.6614
+    assert first["difference"] == pytest.approx(0.0386)
 
 
 def test_one_bad_sweep_does_not_keep_the_others_from_their_report(grid, tmp_path):
@@ -164,79 +236,11 @@ def test_one_bad_sweep_does_not_keep_the_others_from_their_report(grid, tmp_path
     assert "Traceback" not in done.stderr
 
 
-def test_a_published_number_is_a_cross_beside_the_dots():
-    figure, _ = figures(sweep_on_disk("sweeps=homework"))
-    crosses = next(c for c in figure.axes[0].collections if c.get_label() == "published")
-    numbers = [0.6614, 0.7206, 0.7148, 0.7042, 0.6804, 0.7322]
-    assert crosses.get_offsets()[:, 0].tolist() == numbers
-    assert crosses.get_offsets()[:, 1].tolist() == [0, 1, 2, 3, 4, 5]
-
-
-def test_one_variant_with_published_numbers_is_reported(tmp_path):
-    variant = "{overrides:'norm=bn',published:{best_val_accuracy:0.7}}"
-    planned = sweep_on_disk(f"sweep.variants=[{variant}]")
-    report.show(*report.report(planned.folder, "best_val_accuracy"), "best_val_accuracy")
-
-
-def test_values_with_commas_and_quotes_survive_the_csv():
-    planned = sweep_on_disk("norm=bn,none")
-    path = planned.folder / "plan.json"
-    path.write_text(path.read_text().replace('"norm": "bn"', '"norm": "b,\\"n\\nü"'))
-    report.report(planned.folder, "best_val_accuracy")
-    summary = pd.read_csv(planned.folder / "report" / "summary.csv")
-    assert summary["norm"].tolist() == ['b,"n\nü', "none"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["mertic=x"], "Nearest: metric"), (["metric=accuracy"], "Allowed: best_val_accuracy"),
-        (["bn_lr"], "write key=value"), (["mertic=x", "metric=y", "z"], "3 faults"),
-    ],
-)  # fmt: skip
-def test_bad_arguments_are_refused(arguments, told):
-    with pytest.raises(Refused, match=told):
-        report.settings(arguments)
-
-
-def test_the_command_prints_the_table_and_where_it_is(grid, tmp_path):
-    done = command("report", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "mine: best validation accuracy" in done.stdout
-    assert "0.9050" in done.stdout
-    assert "outputs/mine/report" in done.stdout
-    assert "no verdict" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
-
-
-def test_the_help_names_every_metric_and_fits_a_terminal(tmp_path):
-    done = command("report", "--help", cwd=tmp_path)
-    for metric in plots.LABELS:
-        assert metric in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 79
-
-
-def test_one_seed_is_no_verdict(tmp_path):
-    sweep_on_disk("norm=bn,none")
-    assert "One seed a variant: no verdict" in command("report", cwd=tmp_path).stdout
-
-
-def test_published_numbers_are_shown_beside_ours(tmp_path):
-    sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
-    done = command("report", "name=mine", cwd=tmp_path)
-    assert "published | measured" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    beside = pd.read_csv(tmp_path / "outputs/mine/report/published.csv")
-    first = beside[beside["metric"] == "best_val_accuracy"].iloc[0]
-    assert first["published"] == 0.6614
-    assert first["difference"] == pytest.approx(0.0386)
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["name=other"], "There are: mine"), (["outputs=nowhere"], "No sweep below nowhere"),
-        (["name=mien"], "Nearest: mine"),
+        (["name=mien"], "Nearest: mine"), (["name=mine,yours"], "name=yours: no such sweep"),
     ],
 )  # fmt: skip
 def test_a_sweep_that_is_not_there_is_refused_with_exit_code_2(arguments, told, grid, tmp_path):
@@ -244,3 +248,43 @@ def test_a_sweep_that_is_not_there_is_refused_with_exit_code_2(arguments, told, 
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_baseline_that_the_sweep_lacks_is_told_with_what_there_is(grid, tmp_path):
+    done = command("report", "baseline=norm=gn", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "norm=gn" in done.stdout
+    assert "bn, none" in done.stdout
+
+
+def test_the_list_of_sweeps_has_each_report_once(grid, tmp_path, drawn):
+    reported(grid)
+    reported(grid)
+    page = write_list(tmp_path / "outputs").read_text()
+    assert page.count('href="mine/report/index.html"') == 1
+
+
+def test_a_watched_report_follows_the_records(grid, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnlab.report", "--watch"], cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    summary = grid.folder / "report" / "summary.csv"
+
+    def until(condition):
+        for _ in range(1200):
+            if condition():
+                return
+            assert process.poll() is None
+            time.sleep(0.05)
+        raise AssertionError("that never came")
+
+    until(lambda: (grid.folder / "report" / "made.json").exists())
+    result = next(grid.folder.glob("*/result.json"))
+    result.write_text(result.read_text().replace('"status": "done"', '"status": "failed"'))
+    until(lambda: pd.read_csv(summary)["failed"].sum() == 1)
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in told

@@ -17,7 +17,7 @@ SPREAD = np.array([-2, -1, 0, 1, 2]) / 2.5**0.5
 
 
 def told(runs, factors, metric=METRIC, label=LABEL, **more) -> list[str]:
-    runs = runs.assign(seconds=1.0)
+    runs = runs.assign(seconds=1.0, stack_size=1)
     return sentences(
         summary(runs, factors, metric),
         effects(runs, factors, metric, smallest=0.005),

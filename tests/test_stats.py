@@ -44,7 +44,9 @@ def test_one_value_has_no_interval():
 def table(*rows) -> pd.DataFrame:
     """Rows of (norm, variant, status, accuracy)."""
     columns = ["norm", "variant", "status", "best_val_accuracy"]
-    return pd.DataFrame(rows, columns=columns).assign(seconds=2.0, final_train_loss=1.0)
+    return pd.DataFrame(rows, columns=columns).assign(
+        seconds=2.0, stack_size=1, final_train_loss=1.0
+    )
 
 
 def test_a_summary_by_hand():

@@ -1,0 +1,3 @@
+from cnnlab.report.command import main
+
+main()

@@ -1,0 +1,112 @@
+"""What a report can be asked for: `key=value` on the command line."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+
+from pydantic.dataclasses import dataclass
+
+from cnnlab.faults import Refused, no_such, unknown_key
+from cnnlab.limits import CLOSED
+from cnnlab.metrics import LABELS
+from cnnlab.terminal import labelled
+
+USAGE = """\
+Usage: python -m cnnlab.report [key=value ...] [--watch]
+
+Makes <outputs>/<sweep>/report/ for each sweep: index.html, a page for the
+browser; tables as CSV, report.md and table.tex; pictures as PNG and SVG.
+
+Keys:"""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Settings:
+    """What a report can be asked for."""
+
+    name: str | None = None
+    """One sweep, or several that are compared as one: a,b. Without it, each by itself."""
+    metric: str = "best_val_accuracy"
+    """What is compared: best_val_accuracy, final_val_accuracy, final_train_accuracy,
+    final_train_loss or test_accuracy."""
+    baseline: str | None = None
+    """What the other levels are compared with: "norm=none lr=0.01". Without it, the sweep's
+    own, else none where a factor has it, else its first."""
+    smallest_effect: float = 0.5
+    """The smallest difference that matters, in points of accuracy, or hundredths of a nat."""
+    outputs: str = "outputs"
+    """Folder of all records."""
+    watch: bool = False
+    """Report again whenever a record changes, until Ctrl-C; --watch is the same."""
+
+
+def help_text() -> str:
+    """What `--help` prints."""
+    keys = Settings.__pydantic_fields__.items()
+    width = max(len(key) for key, _ in keys)
+    rows = (row for key, f in keys for row in labelled(f"  {key:{width}}  ", f.description))
+    return "\n".join([USAGE, *rows])
+
+
+def settings(arguments: Sequence[str]) -> Settings:
+    """Reads the arguments; `report.` before a key may be there or not.
+
+    Raises:
+        Refused: with every argument that cannot be used
+    """
+    keys = [f.name for f in fields(Settings)]
+    given: dict[str, object] = {}
+    faults = []
+    for argument in arguments:
+        if argument == "--watch":
+            given["watch"] = True
+            continue
+        key, equals, value = argument.removeprefix("report.").partition("=")
+        if not equals:
+            faults.append(f"{argument}: write key=value; the keys are {', '.join(keys)}.")
+        elif key not in keys:
+            faults.append(unknown_key(key, keys))
+        elif key in given:
+            faults.append(f"{key}: given twice.")
+        else:
+            given[key] = value
+    faults += _converted(given)
+    if "metric" in given and given["metric"] not in LABELS:
+        faults.append(no_such("metric", str(given["metric"]), list(LABELS)))
+    if faults:
+        raise Refused(faults)
+    return Settings(**given)
+
+
+def _converted(given: dict[str, object]) -> list[str]:
+    """Turns texts into what they stand for, in place; gives the faults."""
+    faults = []
+    if isinstance(text := given.get("watch", True), str):
+        given["watch"] = text.lower() == "true"
+        if text.lower() not in ("true", "false"):
+            faults.append(f"watch={text}: must be true or false.")
+    if "smallest_effect" in given:
+        try:
+            number = float(str(given["smallest_effect"]))
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            text = given["smallest_effect"]
+            faults.append(f"smallest_effect={text}: must be a number above 0, in points.")
+        given["smallest_effect"] = number
+    return faults
+
+
+def baseline(text: str | None) -> dict[str, str] | None:
+    """The level of each factor that is named in a text like `norm=none lr=0.01`.
+
+    Raises:
+        Refused: if it is not written like that
+    """
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split()]
+    wrong = [key for key, equals, value in pairs if not (key and equals and value)]
+    if wrong or not pairs:
+        raise Refused(f'baseline={text}: write levels like baseline="norm=none lr=0.01".')
+    return {key: value for key, _, value in pairs}

@@ -1,0 +1,132 @@
+"""What a report leaves in a sweep's folder `report`, and the list of sweeps above them all."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cnnlab import __version__, record
+from cnnlab.aggregate import Sweep
+from cnnlab.analysis import Analysis, analyse
+from cnnlab.faults import Refused
+from cnnlab.files import leftovers
+from cnnlab.report.export import csv, latex, markdown
+from cnnlab.report.settings import Settings, baseline
+
+MADE = "made.json"
+"""Of what the files of a report were made, and its line in the list of sweeps."""
+
+
+def analysed(sweep: Sweep, asked: Settings) -> Analysis:
+    """What there is to say of a sweep.
+
+    Raises:
+        Refused: if there is nothing, or the baseline is not in it
+    """
+    if sweep.runs.empty:
+        told = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
+        raise Refused(told or "it has no plan.json that can be read, and no results.")
+    smallest = asked.smallest_effect / 100
+    return analyse(sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest)
+
+
+def write(analysis: Analysis, asked: Settings, out: Path) -> None:
+    """Writes all files of a report, unless they are there and nothing has changed.
+
+    Args:
+        analysis: of the sweep
+        asked: of the report
+        out: its folder
+    """
+    made = _made_of(analysis.sweep, asked)
+    if _read(out).get("made_of") == made and (out / "index.html").is_file():
+        return
+    from cnnlab.page import page  # drawing needs matplotlib: a second to import
+    from cnnlab.plots import pictures
+
+    if out.is_dir():
+        for left in leftovers(out):  # of a process that was killed while it wrote here
+            left.unlink(missing_ok=True)
+    drawn = pictures(analysis)
+    files: dict[str, str | bytes] = {
+        **_tables(analysis),
+        **drawn,
+        "index.html": page(analysis, _smaller(drawn)),
+    }
+    for name, content in files.items():
+        record.write(out / name, content)
+    for name in _read(out).get("files", []):  # of an earlier report that had more
+        if name not in files and Path(name).name == name:
+            (out / name).unlink(missing_ok=True)
+    record.write_json(
+        out / MADE, {"made_of": made, "files": list(files), "listed": _listed(analysis)}
+    )
+
+
+def _smaller(drawn: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Of each picture the smaller file: SVG, unless it has very many marks."""
+    found: dict[str, bytes] = {}
+    for name, content in sorted(drawn.items(), key=lambda each: len(each[1]), reverse=True):
+        found = {kept: each for kept, each in found.items() if Path(kept).stem != Path(name).stem}
+        found[name] = content
+    return {name: found[name] for name in drawn if name in found}
+
+
+def _tables(analysis: Analysis) -> dict[str, str]:
+    problems = [f"{each.path}: {each.what} {each.remedy}" for each in analysis.sweep.problems]
+    counts = ", ".join(f"{n:,} {state}" for state, n in analysis.sweep.counts.items() if n)
+    found = {
+        "runs.csv": csv(analysis.sweep.runs.drop(columns="variant")),
+        "summary.csv": csv(analysis.summary),
+        "effects.csv": csv(analysis.effects),
+        "against.csv": csv(analysis.against.drop(columns="variant")),
+        "interactions.csv": csv(analysis.interactions),
+        "report.md": markdown(analysis, [f"Runs: {counts}.", *problems]),
+        "table.tex": latex(analysis),
+    }
+    if len(analysis.published):
+        found["published.csv"] = csv(analysis.published.drop(columns="variant"))
+    return found
+
+
+def _made_of(sweep: Sweep, asked: Settings) -> str:
+    parts = [__version__, sweep.signature, {**asdict(asked), "watch": None}]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(out: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((out / MADE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _listed(analysis: Analysis) -> dict[str, Any]:
+    """A sweep's line in the list of sweeps."""
+    sweep = analysis.sweep
+    return {
+        "name": sweep.name,
+        "question": sweep.question,
+        "headline": analysis.sentences[0],
+        "counts": dict(sweep.counts),
+        "date": datetime.now().isoformat(timespec="minutes"),
+    }
+
+
+def write_list(outputs: Path) -> Path:
+    """Writes outputs/index.html: the sweeps that have a report."""
+    from cnnlab.page import Row, listing
+
+    rows = []
+    for path in sorted(outputs.glob(f"*/report/{MADE}")):
+        place = path.parent.relative_to(outputs)
+        with suppress(KeyError, TypeError, ValueError):  # a damaged one: the next report mends it
+            found = _read(path.parent)["listed"]
+            found["date"] = datetime.fromisoformat(found["date"])
+            rows.append(Row(**found, link=f"{place.as_posix()}/index.html"))
+    record.write(outputs / "index.html", listing(rows))
+    return outputs / "index.html"
