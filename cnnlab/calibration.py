@@ -42,8 +42,9 @@ GAIN = 1.05
 WORSE = 1.1
 """A stack this many times slower than the best one ends the search for larger ones."""
 
-COMPILATION = 25.0
-"""Seconds that compiling is taken to need before it was tried: 7 to 20 on a CPU."""
+COMPILATION = 100.0
+"""Seconds that may be left for measuring before compiling is tried, which takes 7 to 25 of them and
+seldom pays on a CPU."""
 
 NAME = ".calibration.json"
 

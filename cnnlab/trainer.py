@@ -3,6 +3,7 @@
 K variants, G groups of them that see the same images, N images of a batch, C H W image, L classes.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -158,6 +159,8 @@ class Trainer:
         with torch.no_grad():
             for tensor, before in zip(_leaves(self._tensors()), kept, strict=True):
                 tensor.copy_(before)
+        # It warns that there is no CUDA, where nobody asked for it.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         if self.device.type != "cuda":
             return torch.compile(graph)
         for tensor in _leaves(self._tensors()):

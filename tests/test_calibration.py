@@ -61,10 +61,10 @@ def test_compiling_is_tried_where_the_work_is_long_and_only_then(machine):
     tried = machine(lambda size, compiled: 0.010 if not compiled else 0.002)
     measure(question(runs=4, steps=1000))
     assert (1, True) not in tried
-    measure(question(runs=4, steps=100_000))
+    measure(question(runs=4, steps=1_000_000))
     assert tried[-1][1]
     tried.clear()
-    measure(question(runs=4, steps=100_000, compiled=False))
+    measure(question(runs=4, steps=1_000_000, compiled=False))
     assert not any(compiled for _, compiled in tried)
 
 
