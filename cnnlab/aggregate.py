@@ -13,11 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab import counted, record
-from cnnlab.counted import Part, signature
+from cnnlab import record
 from cnnlab.faults import Refused
-from cnnlab.found import Problem, stamp
-from cnnlab.tables import Run, tables
+from cnnlab.reading import counted
+from cnnlab.reading.counted import Part, signature
+from cnnlab.reading.found import Problem, stamp
+from cnnlab.reading.tables import Run, tables
 
 __all__ = ["STATES", "Problem", "Sweep", "folders", "read", "read_many", "signature"]
 
@@ -34,7 +35,7 @@ class Sweep:
         runs: a row a run in the sweep's order: run_id, sweep, directory (relative to `folder`),
             each factor, variant (counted from 0), seed, status (one of STATES), error, epoch (the
             last whole one in metrics.csv, 0 before the first), fingerprint (of the data, 8
-            characters), device, stack_size, `cnnlab.found.MEASURED`, and published.<metric>
+            characters), device, stack_size, `cnnlab.reading.found.MEASURED`, and published.<metric>
         epochs: a row an epoch of each run that is done or diverged: run_id, each factor, variant,
             seed, and the columns of metrics.csv, of which lr is called epoch_lr here
         folder: of the sweep; of several, the folder of all records

@@ -10,8 +10,8 @@ import numpy as np
 
 from cnnlab.aggregate import STATES, Sweep
 from cnnlab.analysis import analyse
-from cnnlab.found import MEASURED, Found
-from cnnlab.tables import Run, tables
+from cnnlab.reading.found import MEASURED, Found
+from cnnlab.reading.tables import Run, tables
 
 WEIRD = """<script>alert("1")</script>,'&amp; ümläut \u2028 </script><!-- ]]> {{ 7*7 }}"""
 

@@ -11,8 +11,8 @@ from conftest import ROOT, SMALL
 from test_record import result_of
 
 from cnnlab import aggregate, plan, planfile
+from cnnlab.reading.tables import RESERVED
 from cnnlab.record import METRICS, TIMING, Record
-from cnnlab.tables import RESERVED
 
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sound import assert_first_is_lost, changed, directory, make, states, the_problem
 
-from cnnlab import aggregate, found
+from cnnlab import aggregate
+from cnnlab.reading import found
 
 HEAD = "epoch,train_loss,train_accuracy,val_loss,val_accuracy,lr\n"
 ROW = "{},0.1,0.5,0.1,0.5,0.1\n"

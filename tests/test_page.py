@@ -13,11 +13,11 @@ from pages import WEIRD, Reader, analysed, sweep_of
 from PIL import Image
 
 from cnnlab.analysis import Analysis
-from cnnlab.found import Problem
 from cnnlab.page import Row, listing, page
 from cnnlab.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.page.figures import LARGE, figures
 from cnnlab.page.tables import Column, text
+from cnnlab.reading.found import Problem
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 LR = [0.01, 0.02, 0.1]

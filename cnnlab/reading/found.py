@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab import curves, planfile, record
+from cnnlab import planfile, record
+from cnnlab.reading import curves
 
 MEASURED = (
     "best_val_accuracy", "best_epoch", "final_val_accuracy", "final_train_accuracy",

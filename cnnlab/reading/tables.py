@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cnnlab.compose import GROUPS
-from cnnlab.curves import NONE
-from cnnlab.found import MEASURED, Found
+from cnnlab.reading.curves import NONE
+from cnnlab.reading.found import MEASURED, Found
 from cnnlab.record import METRICS
 
 RATE = "epoch_lr"

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnnlab import found, planned, record, report_cache
-from cnnlab.curves import NONE
-from cnnlab.found import AGAIN, Found, Problem
-from cnnlab.tables import RESERVED, Run
+from cnnlab import record
+from cnnlab.reading import cache as kept_cache
+from cnnlab.reading import found, planned
+from cnnlab.reading.curves import NONE
+from cnnlab.reading.found import AGAIN, Found, Problem
+from cnnlab.reading.tables import RESERVED, Run
 
 
 @dataclass
@@ -52,11 +54,11 @@ def read(folder: Path, *, cache: bool = True) -> Part:
     """
     plan, stamps, problems = _look(folder)
     signed = _hash(plan, stamps, problems)
-    known = report_cache.load(folder) if cache else {}
+    known = kept_cache.load(folder) if cache else {}
     records = found.read(str(folder), stamps, known)
     same = records.keys() == known.keys() and all(records[name] is known[name] for name in known)
     if cache and records and not same:
-        report_cache.save(folder, records)
+        kept_cache.save(folder, records)
     if not all(each.lasting for each in records.values()):
         signed += "-unread"
     problems += [
@@ -143,5 +145,5 @@ def _place(folder: Path, directory: str, file: str = "") -> str:
 
 
 def _hash(plan: planned.Planned, stamps: Mapping[str, Any], problems: list[Problem]) -> str:
-    told = [report_cache.VERSION, plan.stamp, sorted(stamps.items()), list(map(str, problems))]
+    told = [kept_cache.VERSION, plan.stamp, sorted(stamps.items()), list(map(str, problems))]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

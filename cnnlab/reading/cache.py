@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab import __version__, record
-from cnnlab.curves import NONE
-from cnnlab.found import Found
+from cnnlab.reading.curves import NONE
+from cnnlab.reading.found import Found
 
 NAME = "report/cache.npz"
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from sound import changed, directory, make, states
 
-from cnnlab import aggregate, found, record, report_cache
+from cnnlab import aggregate, record
+from cnnlab.reading import cache, found
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_record_that_was_taken_away_is_forgotten(folder):
     lost = directory(folder)
     shutil.rmtree(lost)
     assert states(assert_as_read_anew(folder)) == ["pending", "done", "done"]
-    assert report_cache.load(folder)[lost.name].status == "pending"
+    assert cache.load(folder)[lost.name].status == "pending"
 
 
 def test_a_record_of_the_same_size_and_time_is_read_again(folder):
@@ -156,7 +157,7 @@ def pickled(path: Path) -> None:
 @pytest.mark.parametrize("damage", [cut, garbage, empty, a_folder, rows_missing, pickled])
 def test_without_a_sound_cache_everything_is_read(damage, folder, opened, tmp_path):
     aggregate.read(folder)
-    damage(folder / report_cache.NAME)
+    damage(folder / cache.NAME)
     opened.clear()
     aggregate.read(folder)
     assert len(opened) == 3
@@ -167,7 +168,7 @@ def test_without_a_sound_cache_everything_is_read(damage, folder, opened, tmp_pa
 def test_a_cache_of_another_version_is_not_used(folder, opened, monkeypatch):
     before = aggregate.read(folder).signature
     opened.clear()
-    monkeypatch.setattr(report_cache, "VERSION", "another")
+    monkeypatch.setattr(cache, "VERSION", "another")
     assert aggregate.read(folder).signature != before
     assert len(opened) == 3
 

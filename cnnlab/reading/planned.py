@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import planfile
-from cnnlab.found import Damaged, Problem, content, number, parsed, setting, stamp
+from cnnlab.reading.found import Damaged, Problem, content, number, parsed, setting, stamp
 
 AGAIN = "The sweep's command writes it anew."
 UNCOUNTED = "Runs that are not trained yet cannot be counted"

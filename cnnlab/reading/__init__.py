@@ -1,0 +1,1 @@
+"""Records read from disk, whatever their state: `cnnlab.aggregate` makes tables of them."""
