@@ -8,8 +8,10 @@ import pandas as pd
 
 from cnnlab import stats
 from cnnlab.aggregate import Sweep
+from cnnlab.config import shown
 from cnnlab.effects import against, effects
 from cnnlab.interactions import interactions
+from cnnlab.matrix import places
 from cnnlab.metrics import LABELS
 from cnnlab.sentences import sentences
 
@@ -62,8 +64,7 @@ def analyse(
         Refused: a baseline that the sweep does not have
     """
     runs, factors = sweep.runs, sweep.factors
-    base = {**sweep.baseline} if baseline is None else {**baseline}
-    base = {key: value for key, value in base.items() if baseline is not None or key in factors}
+    base = _planned(sweep) if baseline is None else baseline
     found = effects(runs, factors, metric, baseline=base, smallest=smallest)
     crossed = interactions(runs, factors, metric)
     summary = stats.summary(runs, factors, metric)
@@ -80,3 +81,13 @@ def analyse(
             summary, found, crossed, metric=metric, label=LABELS[metric], smallest=smallest
         ),
     )
+
+
+def _planned(sweep: Sweep) -> dict[str, Any]:
+    """What the sweep's plan names as its baseline, of what still varies."""
+    typed = {shown(key): value for key, value in sweep.baseline.items()}
+    return {
+        name: typed[name]
+        for name in sweep.factors
+        if name in typed and places(list(sweep.runs[name].unique()), typed[name])
+    }

@@ -139,9 +139,9 @@ def baseline_levels(
             levels = [k for k, text in enumerate(texts) if text != NO_SETTING] or [0]
             found[factor.name] = texts.index("none") if "none" in texts else levels[0]
             continue
-        places = _places(factor.levels, given[factor.name])
-        if places:
-            found[factor.name] = places[0]
+        there = places(factor.levels, given[factor.name])
+        if there:
+            found[factor.name] = there[0]
         else:
             faults.append(f"baseline: {no_such(factor.name, shown(given[factor.name]), texts)}")
     if faults:
@@ -149,7 +149,8 @@ def baseline_levels(
     return found
 
 
-def _places(levels: Sequence[Any], wanted: Any) -> list[int]:
+def places(levels: Sequence[Any], wanted: Any) -> list[int]:
+    """Where a level is among others: as the tables hold it, or as it is typed (2e-1 is 0.2)."""
     text = shown(wanted)
     same = [place for place, level in enumerate(levels) if shown(level) == text]
     try:

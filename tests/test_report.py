@@ -78,6 +78,26 @@ def test_effects_are_against_none_and_the_first_rate_unless_a_baseline_is_given(
     assert effects["difference"].astype(float).head(2).tolist() == pytest.approx([-0.201, 0.1])
 
 
+def test_the_plans_baseline_is_the_reports_unless_another_is_given(drawn):
+    planned = sweep_on_disk(
+        "norm=bn,none", "lr=0.1,0.2", "seed=0,1", 'sweep.baseline="norm=bn lr=0.2"',
+        accuracy=accuracy,
+    )  # fmt: skip
+    found = reported(planned).effects
+    assert found[found["at"] == ""][["level", "baseline"]].values.tolist() == [
+        ["none", "bn"], [0.1, 0.2],
+    ]  # fmt: skip
+    found = reported(planned, baseline="norm=none").effects
+    assert found[found["at"] == ""]["baseline"].tolist() == ["none", 0.1]
+
+
+def test_a_file_that_was_taken_away_is_made_again(grid, drawn):
+    reported(grid)
+    (grid.folder / "report" / "summary.csv").unlink()
+    reported(grid)
+    assert (grid.folder / "report" / "summary.csv").exists()
+
+
 def test_nothing_is_drawn_again_unless_a_record_or_the_question_changed(grid, drawn):
     def stamp():
         return (grid.folder / "report" / "index.html").stat().st_mtime_ns

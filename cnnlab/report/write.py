@@ -43,7 +43,8 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
         out: its folder
     """
     made = _made_of(analysis.sweep, asked)
-    if _read(out).get("made_of") == made and (out / "index.html").is_file():
+    before = _read(out)
+    if before.get("made_of") == made and all((out / name).is_file() for name in before["files"]):
         return
     from cnnlab.page import page  # drawing needs matplotlib: a second to import
     from cnnlab.plots import pictures
@@ -59,7 +60,7 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
     }
     for name, content in files.items():
         record.write(out / name, content)
-    for name in _read(out).get("files", []):  # of an earlier report that had more
+    for name in before.get("files", []):  # of an earlier report that had more
         if name not in files and Path(name).name == name:
             (out / name).unlink(missing_ok=True)
     record.write_json(
