@@ -56,21 +56,23 @@ def _variants(analysis: Analysis) -> Table:
     for name in factors:
         table.add_column(name, overflow="fold")
     troubles = [name for name in ("failed", "diverged", "pending") if summary[name].any()]
-    numbers = ("mean", "95% interval", "best") if several else ("value",)
+    numbers = ("mean", "±95%", "best") if several else ("value",)
     for name in ("n", *troubles, *numbers, "s/run"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.head(MOST_ROWS).to_dict("records"):
-        interval = f"{row['ci_low']:.4f} {row['ci_high']:.4f}" if row["n"] > 1 else "-"
+        half = _number((row["ci_high"] - row["ci_low"]) / 2)
         partly = "*" if row["n"] and row["failed"] + row["diverged"] else ""
-        found = (_number(row["mean"]) + partly, interval, _number(row["best"]))
+        found = (_number(row["mean"]) + partly, half, _number(row["best"]))
         table.add_row(
             *(shown(row[name]) for name in factors),
             *(str(row[name]) for name in ("n", *troubles)),
             *(found if several else found[:1]),
             _number(row["seconds"], 1),
         )
+    notes = ["±95%: half of Student's t interval of the mean"] if several else []
     if summary["n"].gt(0).mul(summary["failed"] + summary["diverged"]).any():
-        table.caption = "* of the runs that came to their end; the others failed or diverged"
+        notes.append("* of the runs that came to their end; the others failed or diverged")
+    table.caption, table.caption_justify = "\n".join(notes), "left"
     return table
 
 
