@@ -12,8 +12,7 @@ from conftest import command, python_path
 from test_aggregate import sweep_on_disk
 
 from cnnlab import aggregate
-from cnnlab.faults import Refused
-from cnnlab.report.settings import Settings, baseline, settings
+from cnnlab.report.settings import Settings
 from cnnlab.report.terminal import show
 from cnnlab.report.write import analysed, write, write_list
 
@@ -158,41 +157,6 @@ def test_seconds_are_a_runs_share_of_its_stack(grid):
     assert found.tolist() == pytest.approx([float(sweep.runs["seconds"].iloc[0]) / 4] * 4)
 
 
-# --- arguments
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["mertic=x"], "Nearest: metric"), (["metric=accuracy"], "Allowed: best_val_accuracy"),
-        (["bn_lr"], "write key=value"), (["mertic=x", "metric=y", "z"], "3 faults"),
-        (["smallest_effect=none"], "number above 0"), (["smallest_effect=-1"], "number above 0"),
-        (["smallest_effect=nan"], "number above 0"), (["watch=yes"], "true or false"),
-        (["metric=test_accuracy", "metric=test_accuracy"], "given twice"),
-    ],
-)  # fmt: skip
-def test_bad_arguments_are_refused(arguments, told):
-    with pytest.raises(Refused, match=told):
-        settings(arguments)
-
-
-def test_arguments_may_have_the_reports_prefix_or_not():
-    typed = settings(["report.smallest_effect=1.5", "name=a,b", "--watch"])
-    assert typed == Settings(smallest_effect=1.5, name="a,b", watch=True)
-    assert settings(["report.watch=true"]).watch
-
-
-@pytest.mark.parametrize("text", ["norm", "=", "norm=", "=bn", "", "norm=bn lr"])
-def test_a_baseline_that_is_none_is_refused(text):
-    with pytest.raises(Refused, match="write levels like"):
-        baseline(text)
-
-
-def test_a_baseline_has_a_level_for_each_factor_that_it_names():
-    assert baseline("norm=none  lr=0.01") == {"norm": "none", "lr": "0.01"}
-    assert baseline(None) is None
-
-
 # --- the command
 
 
@@ -275,6 +239,21 @@ def test_a_baseline_that_the_sweep_lacks_is_told_with_what_there_is(grid, tmp_pa
     assert done.returncode == 1
     assert "norm=gn" in done.stdout
     assert "bn, none" in done.stdout
+
+
+def test_several_sweeps_are_compared_as_one_unless_they_have_other_images(tmp_path):
+    sweep_on_disk("norm=bn,none", "name=a", "seed=0,1", accuracy=accuracy)
+    sweep_on_disk("norm=none,gn", "name=b", "seed=0,1", accuracy=accuracy)
+    done = command("report", "name=a,b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(tmp_path / "outputs" / "a+b" / "report" / "summary.csv")
+    assert summary["norm"].tolist() == ["bn", "none", "gn"]
+    assert "a+b/report/index.html" in (tmp_path / "outputs" / "index.html").read_text()
+    sweep_on_disk("norm=gn,ln", "name=c", "data.seed=1")
+    done = command("report", "name=a,c", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "different data" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_list_of_sweeps_has_each_report_once(grid, tmp_path, drawn):
