@@ -4,6 +4,12 @@ Each is a function of a table and axes that gives the axes back, and a `*_figure
 which lays out its panels below a title that says what was found.
 """
 
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from joblib import cpu_count  # knows of affinity and of containers' limits
+
 from cnnlab.analysis import Analysis
 from cnnlab.metrics import LABELS
 from cnnlab.plots.cost import cost_figure
@@ -32,10 +38,30 @@ FIGURES = {
 """Each picture by the name of its files, in the order of a report."""
 
 
+MOST = 3
+"""Processes that draw; the longest picture takes a third of the time of all."""
+
+
 def pictures(analysis: Analysis) -> dict[str, bytes]:
     """All files: each picture as PNG and as SVG, by its name."""
-    return {
-        f"{name}.{kind}": content
-        for name, make in FIGURES.items()
-        for kind, content in save(make(analysis)).items()
-    }
+    # Forked, the processes have the tables and the imports already.
+    how = {"mp_context": get_context("fork"), "initializer": _take, "initargs": (analysis,)}
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking beside other threads, which hold no lock that is needed here.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        with ProcessPoolExecutor(min(MOST, cpu_count()), **how) as pool:
+            files = dict(zip(SLOWEST_FIRST, pool.map(_drawn, SLOWEST_FIRST), strict=True))
+    return {f"{name}.{kind}": files[name][kind] for name in FIGURES for kind in files[name]}
+
+
+SLOWEST_FIRST = ("overfitting", "curves", "effects", "grid", "interactions", "cost")
+
+_analysis: list[Analysis] = []
+
+
+def _take(analysis: Analysis) -> None:
+    _analysis[:] = [analysis]
+
+
+def _drawn(name: str) -> dict[str, bytes]:
+    return save(FIGURES[name](_analysis[0]))

@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -169,14 +170,18 @@ def save(figure: Figure) -> dict[str, bytes]:
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # then there is a box
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # what was laid out need not be again for the second file
-        return {"png": _bytes(figure, "png", {}), "svg": _bytes(figure, "svg", _told(figure))}
+        quick = {"compress_level": 3}  # of 9: half the time, a tenth larger
+        return {
+            "png": _bytes(figure, "png", metadata={}, pil_kwargs=quick),
+            "svg": _bytes(figure, "svg", metadata=_told(figure)),
+        }
 
 
 def _told(figure: Figure) -> dict[str, str | None]:
     return {"Date": None, "Title": fitted(figure.get_label(), 100, 1).replace(r"\$", "$")}
 
 
-def _bytes(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
+def _bytes(figure: Figure, kind: str, **settings: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=metadata, dpi=DPI)
+    figure.savefig(buffer, format=kind, dpi=DPI, **settings)
     return buffer.getvalue()
