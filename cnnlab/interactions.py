@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.linalg import helmert
 
 from cnnlab import matrix as cells
 from cnnlab.matrix import Factor, Matrix
@@ -17,7 +18,7 @@ from cnnlab.verdicts import EQUAL
 
 COLUMNS = (
     "factor", "other", "metric", "n", "levels", "combinations", "F", "df", "df_residual",
-    "p", "p_holm", "comparisons", "left_out", "verdict", "why",
+    "epsilon", "p", "p_holm", "comparisons", "left_out", "verdict", "why",
 )  # fmt: skip
 
 FEW_SEEDS = "fewer than two seeds have all cells: add seeds=5"
@@ -28,13 +29,14 @@ def interactions(
 ) -> pd.DataFrame:
     """Tests each pair of factors whose levels cross; one family.
 
-    The model is y ~ seed + f * g: the seed is a block, because runs of one seed share the order of
-    the data and their first weights. Cells are averaged within a seed over the combinations of the
+    Runs of one seed share the order of the data and their first weights: so both factors are within
+    the seed (analysis of variance with repeated measures), and the contrasts that make up the
+    interaction are compared with how much they vary between seeds. Where cells vary unequally, as
+    one that nearly diverges does, Greenhouse and Geisser's epsilon lowers the degrees of freedom.
+
+    Cells are averaged within a seed over the combinations of the
     remaining factors in which all of them have run. If no combination has them all, the levels that
     lack most are left out until one does; a pair of factors with no 2 x 2 of cells gets no row.
-    If seeds differ in how strongly they respond to a factor, the residual holds that too, and the
-    test finds less than it could (simulated, no interaction: 0 to 1% instead of 5%). Where one
-    level is far noisier than the others, it finds too much (five times: 8 to 11%).
 
     Args:
         runs: as in `cnnlab.aggregate.Sweep`
@@ -44,8 +46,9 @@ def interactions(
 
     Returns:
         factor, other, metric, n (seeds with all cells), levels (`2 x 3`), combinations (of the
-        remaining factors), F, df, df_residual, p, p_holm, comparisons, left_out (levels and
-        combinations that lack a cell), verdict (interaction, no evidence, no verdict), why
+        remaining factors), F, df and df_residual (before epsilon), epsilon, p, p_holm,
+        comparisons, left_out (levels and combinations that lack a cell), verdict (interaction,
+        no evidence, no verdict), why
     """
     table = cells.matrix(runs, factors, metric)
     rows = []
@@ -75,31 +78,51 @@ def interactions(
 def anova(cube: np.ndarray, blocked: bool) -> dict[str, float]:
     """F test of the interaction in a balanced two-way layout.
 
-    Formulas: Montgomery, Design and Analysis of Experiments, 8th ed., section 5.3.2, and with
-    blocks section 5.6: y(ijk) = mean + a(i) + b(j) + ab(ij) [+ block(k)] + error(ijk).
-
     Args:
         cube: (n, A, B), one value a cell and seed
-        blocked: whether each of the n is a block
+        blocked: whether each of the n has all cells; else all values are independent
 
     Returns:
-        F, df, df_residual, p; F and p are NaN for n < 2 or without any residual
+        F, df, df_residual, epsilon, p; F, epsilon and p are NaN for n < 2 or without any residual
     """
     n, a, b = cube.shape
     df = (a - 1) * (b - 1)
-    df_residual = (n - 1) * (a * b - 1) if blocked else n * a * b - a * b
-    found = {"F": np.nan, "df": df, "df_residual": max(df_residual, 0), "p": np.nan}
+    df_residual = max(df * (n - 1) if blocked else a * b * (n - 1), 0)
+    found = {"F": np.nan, "df": df, "df_residual": df_residual, "epsilon": np.nan, "p": np.nan}
     if n < 2:
         return found
+    effect, error, epsilon = (_within if blocked else _between)(cube)
+    if error < ROUNDING**2:
+        return found
+    f = effect / df / (error / df_residual)
+    p = stats.f.sf(f, epsilon * df, epsilon * df_residual)
+    return {**found, "F": f, "epsilon": epsilon, "p": p}
+
+
+def _between(cube: np.ndarray) -> tuple[float, float, float]:
+    """Sums of squares of the interaction and of the error, all values being independent.
+
+    Formulas: Montgomery, Design and Analysis of Experiments, 8th ed., section 5.3.2.
+    """
     mean = cube.mean(axis=0)
     crossed = mean - mean.mean(axis=0) - mean.mean(axis=1, keepdims=True) + mean.mean()
-    residual = cube - mean
-    if blocked:
-        residual = residual - residual.mean(axis=(1, 2), keepdims=True)
-    if np.abs(residual).max() < ROUNDING:
-        return found
-    f = n * (crossed**2).sum() / df / ((residual**2).sum() / df_residual)
-    return {**found, "F": f, "p": stats.f.sf(f, df, df_residual)}
+    return len(cube) * (crossed**2).sum(), ((cube - mean) ** 2).sum(), 1.0
+
+
+def _within(cube: np.ndarray) -> tuple[float, float, float]:
+    """The same of the interaction's orthonormal contrasts in each seed, and epsilon.
+
+    Formulas: Greenhouse and Geisser 1959, Psychometrika 24:95, with their epsilon
+    tr(S)^2 / (df tr(S^2)) of the contrasts' covariance S; 1 where all vary equally.
+    """
+    n, a, b = cube.shape
+    contrasts = np.einsum("nab,ia,jb->nij", cube, helmert(a), helmert(b)).reshape(n, -1)
+    mean = contrasts.mean(axis=0)
+    residual = contrasts - mean
+    spread = residual.T @ residual
+    total = np.trace(spread)
+    epsilon = total**2 / (len(mean) * (spread**2).sum()) if total > 0 else 1.0
+    return n * (mean**2).sum(), total, epsilon
 
 
 def _complete(table: Matrix, one: Factor, other: Factor) -> tuple[np.ndarray | None, str]:

@@ -107,7 +107,7 @@ def test_the_panels_say_f_and_p_the_strongest_first():
     figure = plots.interactions_figure(analysis)
     assert figure.axes[0].get_title().startswith("norm and lr\n")
     row = analysis.interactions.iloc[0]
-    told = f"F(2, 10) = {row['F']:.4g}, p < 0.001 (Holm): interaction, 3 seeds"
+    told = f"F(2, 4) = {row['F']:.4g}, p = {row['p_holm']:.2g} (Holm): interaction, 3 seeds"
     assert told in figure.axes[0].get_title().replace("\n", " ")
     assert "What norm changes depends on lr (p < 0.001)" in words(figure)
 

@@ -187,7 +187,7 @@ def _interactions(analysis: Analysis) -> Table:
     ]
     caption = (
         f"{chosen(analysis.metric)}; does one factor's effect depend on the other? Two-way analysis"
-        f" of variance with seeds as blocks. {family(table, 'test')}"
+        f" of variance within seeds (Greenhouse-Geisser). {family(table, 'test')}"
     )
     return _made("interactions", "Interactions", caption, columns, table, "interactions.csv")
 
