@@ -42,7 +42,7 @@ def _report_all(asked: Settings) -> bool:
     """Reports once; whether every sweep could be."""
     outputs = Path(asked.outputs).expanduser()
     folders = _chosen(outputs, asked)
-    names = asked.name.split(",") if asked.name else []
+    names = list(dict.fromkeys(asked.name.split(","))) if asked.name else []
     if len(names) > 1:
         together = aggregate.read_many(outputs, names)
         return _report(together, asked, outputs / "+".join(names) / "report", outputs)

@@ -66,6 +66,8 @@ def settings(arguments: Sequence[str]) -> Settings:
             faults.append(f"{argument}: write key=value; the keys are {', '.join(keys)}.")
         elif key not in keys:
             faults.append(unknown_key(key, keys))
+        elif not value:
+            faults.append(f"{key}=: has no value.")
         elif key in given:
             faults.append(f"{key}: given twice.")
         else:
