@@ -12,8 +12,8 @@ from cnnlab.report.settings import Settings, baseline, settings
         (["mertic=x"], "Nearest: metric"), (["metric=accuracy"], "Allowed: best_val_accuracy"),
         (["bn_lr"], "write key=value"), (["mertic=x", "metric=y", "z"], "3 faults"),
         (["smallest_effect=none"], "number above 0"), (["smallest_effect=-1"], "number above 0"),
-        (["smallest_effect=nan"], "number above 0"), (["watch=yes"], "true or false"), (["name="], "has no value"),
-        (["metric="], "has no value"),
+        (["smallest_effect=nan"], "number above 0"), (["watch=yes"], "true or false"),
+        (["name="], "has no value"), (["metric="], "has no value"),
         (["metric=test_accuracy", "metric=test_accuracy"], "given twice"),
     ],
 )  # fmt: skip

@@ -42,8 +42,8 @@ def _report_all(asked: Settings) -> bool:
     """Reports once; whether every sweep could be."""
     outputs = Path(asked.outputs).expanduser()
     folders = _chosen(outputs, asked)
-    names = list(dict.fromkeys(asked.name.split(","))) if asked.name else []
-    if len(names) > 1:
+    if asked.name is not None and len(folders) > 1:
+        names = [folder.name for folder in folders]
         together = aggregate.read_many(outputs, names)
         return _report(together, asked, outputs / "+".join(names) / "report", outputs)
     done = [_report(aggregate.read(each), asked, each / "report", outputs) for each in folders]
@@ -61,7 +61,7 @@ def _chosen(outputs: Path, asked: Settings) -> list[Path]:
         raise Refused(
             f"No sweep below {outputs}. Train one: python -m cnnlab.run -m norm=bn,none lr=0.01,0.1"
         )
-    wanted = asked.name.split(",") if asked.name else list(found)
+    wanted = list(found) if asked.name is None else dict.fromkeys(asked.name.split(","))
     if absent := [name for name in wanted if name not in found]:
         there = f"There are: {', '.join(found)}."
         raise Refused(
