@@ -172,7 +172,7 @@ def test_the_sound_lines_of_a_curve_count(content, epochs, told, folder):
     assert sweep.epochs.query("norm != 'bn'")["epoch"].tolist() == [1, 2, 1, 2]
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "", "-0.5", "1.5"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "", "-0.5", "1.5"])
 def test_what_is_no_accuracy_is_no_number_in_a_curve(value, folder):
     text = HEAD + ROW.format(1).replace(",0.5,", f",{value},", 1) + ROW.format(2)
     (directory(folder) / "metrics.csv").write_text(text)
@@ -181,6 +181,15 @@ def test_what_is_no_accuracy_is_no_number_in_a_curve(value, folder):
     curve = sweep.epochs.query("norm == 'bn'")
     assert curve["train_accuracy"].isna().tolist() == [True, False]
     assert curve["val_accuracy"].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 400])
+def test_a_number_that_no_float_holds_costs_its_line(value, folder):
+    text = HEAD + ROW.format(1) + ROW.format(2).replace(",0.5,", f",{value},", 1)
+    (directory(folder) / "metrics.csv").write_text(text)
+    sweep = aggregate.read(folder)
+    assert sweep.epochs.query("norm == 'bn'")["epoch"].tolist() == [1]
+    assert any("cannot be read" in problem.what for problem in sweep.problems)
 
 
 def test_a_curve_that_was_saved_on_windows_is_sound(folder):

@@ -18,7 +18,8 @@ NONE = np.empty((0, len(METRICS)))
 ACCURACY = METRICS.index("val_accuracy")
 
 _HEADER = ",".join(METRICS).encode()
-_NUMBER = rb"-?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)"
+# No exponent that a float does not hold: pandas 2 reads that as text.
+_NUMBER = rb"-?(?:\d{1,40}(?:\.\d{0,40})?(?:e[-+]?\d{1,2})?|nan|inf)"
 _LINE = re.compile(
     rb"^[1-9]\d{0,8}(?:,(?:%b)?){%d}\r?\n" % (_NUMBER, len(METRICS) - 1), re.MULTILINE
 )
