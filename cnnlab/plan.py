@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import index, planfile, record, slots
+from cnnlab.compose import GROUPS
 from cnnlab.config import Command, Config, shown
 from cnnlab.data.split import Data
 from cnnlab.faults import Refused
@@ -176,7 +177,11 @@ def run_id(config: Config, fingerprint: str) -> str:
     relevant = {
         key: value for key, value in asdict(config).items() if key not in planfile.IRRELEVANT
     }
-    relevant["augment"] = list(relevant["augment"].items())  # here the order matters
+    augment = relevant["augment"]
+    for part in (*(relevant[group] for group in GROUPS if group in relevant), *augment.values()):
+        if "_target_" in part:
+            part["_target_"] = _named(part["_target_"])
+    relevant["augment"] = list(augment.items())  # here the order matters
     for key, value in planfile.LATER.items():  # so that older records are found
         *path, last = key.split(".")
         node = relevant
@@ -185,6 +190,11 @@ def run_id(config: Config, fingerprint: str) -> str:
         if last in node and node[last] == value:
             del node[last]
     return _hash([record.SCHEMA_VERSION, fingerprint, relevant])
+
+
+def _named(target: str) -> str:
+    """A part by its group and its name, wherever its file lies: files may move, ids may not."""
+    return re.sub(r"^cnnlab\.parts\.", "cnnlab.", target)
 
 
 def load(config: Config) -> Data:
