@@ -40,13 +40,13 @@ test-slow: setup ## the tests that need minutes each
 	$(BIN)/python -m pytest -m slow
 
 test-kill: setup ## a sweep that is killed 50 times, compared with one that never was
-	$(BIN)/python tests/kill.py --kills 50
+	$(BIN)/python tests/execution/kill.py --kills 50
 
 bench: setup ## how fast sweeps are: beside the lab's own way, the arithmetic, single runs
 	$(BIN)/python -m benchmarks.speed
 
 test-calibration: setup ## how often verdicts are wrong in 2,000 simulated sweeps of each kind
-	$(BIN)/python tests/calibration.py --sweeps 2000
+	$(BIN)/python tests/statistics/calibration.py --sweeps 2000
 
 bench-sweep: setup ## what a sweep costs over its task, beside Hydra's own launchers
 	$(BIN)/python -m benchmarks.sweep

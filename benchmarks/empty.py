@@ -3,8 +3,8 @@
 import hydra
 from omegaconf import DictConfig
 
-from cnnlab.compose import CONF, hydra_options, register_sweeps
-from cnnlab.server import warm_up
+from cnnlab.config.compose import CONF, hydra_options, register_sweeps
+from cnnlab.execution.workers.fork_server import warm_up
 
 
 @hydra.main(

@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import GRID, Settings, cuda, images_in, suited, trained, workers
 from benchmarks.table import spread
 from benchmarks.trainers import Warm, config_of, supply_of, warm
-from cnnlab.config import Config
-from cnnlab.model.assemble import assemble
+from cnnlab.config.schema import Config
+from cnnlab.training.assemble import assemble
 
 STACKS = (1, 3, 6)
 BATCH = 128

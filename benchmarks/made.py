@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab import plan, planfile
-from cnnlab.plan import Plan, Run
-from cnnlab.record import METRICS, Result
+from cnnlab.planning import plan
+from cnnlab.planning.plan import Plan, Run
+from cnnlab.records import plan_file
+from cnnlab.records.writer import METRICS, Result
 
 SEEDS = 10
 ACTIVATIONS = ("relu", "silu", "gelu", "elu", "tanh")
@@ -44,7 +45,7 @@ def make(outputs: Path, runs: int, epochs: int = 30, name: str = "made") -> Plan
             "data=synthetic", "data.images=200", "data.size=12",
         ),
     )  # fmt: skip
-    planfile.write(planned)
+    plan_file.write(planned)
     for run in planned.runs:
         if run.result is None:
             _record(run, name)

@@ -150,9 +150,9 @@ def trained(*overrides: str) -> Trained:
 
 def workers(runs: int) -> int:
     """How many processes train so many runs by default."""
-    from cnnlab import slots
+    from cnnlab.training import devices
 
-    found = slots.environments(workers=None, devices=None, per_device=1, device="auto")
+    found = devices.environments(workers=None, devices=None, per_device=1, device="auto")
     return min(len(found), runs)
 
 

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.trainers import config_of
-from cnnlab.data.npz import npz
-from cnnlab.data.split import Data, Split
-from cnnlab.model.assemble import assemble
+from cnnlab.data.dataset import Data, Split
+from cnnlab.parts.data.npz import npz
+from cnnlab.training.assemble import assemble
 
 
 class Pictures(Dataset):

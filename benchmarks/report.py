@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from benchmarks.made import STEP
 from benchmarks.table import keep
-from cnnlab import planfile
+from cnnlab.records import plan_file
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (100, 1_000, 10_000)
@@ -83,9 +83,9 @@ def plain(folder: Path) -> None:
 
 def reading(folder: Path) -> None:
     """What a report reads before it computes anything."""
-    from cnnlab import aggregate
+    from cnnlab.records.reading import sweeps
 
-    sweep = aggregate.read(folder)
+    sweep = sweeps.read(folder)
     print(len(sweep.runs), len(sweep.epochs), sweep.problems)
 
 
@@ -95,7 +95,7 @@ def measure(runs: int, rounds: int, parts: Sequence[str], place: Path) -> list[d
     folder = outputs / "made"
     # In a process of its own: what a process has held counts for those that it starts.
     timed("benchmarks.made", "--runs", str(runs + STEP), "--outputs", str(outputs))
-    planned = planfile.read(folder / "plan.json")["runs"]
+    planned = plan_file.read(folder / "plan.json")["runs"]
     there = [each for each in planned if (folder / each["directory"]).is_dir()]
     late = [folder / each["directory"] for each in there[-STEP:]]
     commands = {

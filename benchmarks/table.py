@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cnnlab.provenance import versions
+from cnnlab.core.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

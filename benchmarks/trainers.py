@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from cnnlab.compose import compose
-from cnnlab.config import Config, validate
+from cnnlab.config.compose import compose
+from cnnlab.config.schema import Config, validate
 from cnnlab.data.batches import Supply
-from cnnlab.data.npz import npz
-from cnnlab.data.split import Data
-from cnnlab.device import prepare, resolve
-from cnnlab.grammar import normalise
-from cnnlab.model.assemble import assemble
-from cnnlab.trainer import Trainer, dtype_of
+from cnnlab.data.dataset import Data
+from cnnlab.parts.data.npz import npz
+from cnnlab.planning.grammar import normalise
+from cnnlab.training.assemble import assemble
+from cnnlab.training.device import prepare, resolve
+from cnnlab.training.trainer import Trainer, dtype_of
 
 
 def config_of(*overrides: str) -> Config:

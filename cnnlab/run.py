@@ -1,7 +1,7 @@
 """The one training entrypoint: `python -m cnnlab.run`.
 
-A command is planned as a whole before anything trains (`cnnlab.plan`); Hydra's launcher then has
-`cnnlab.task` called for each run that is still to train.
+A command is planned as a whole before anything trains (`planning.plan`); Hydra's launcher then has
+`cnnlab.execution.task` called for each run that is still to train.
 """
 
 import gc
@@ -14,16 +14,16 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from cnnlab import plan
-from cnnlab.compose import CONF, GROUPS, hydra_options, options, register_sweeps
-from cnnlab.config import described
-from cnnlab.faults import INTERRUPTED, REFUSED, Refused
-from cnnlab.grammar import is_hydras, normalise
-from cnnlab.overrides import expand
-from cnnlab.server import warm_up
-from cnnlab.terminal import console, labelled
+from cnnlab.config.compose import CONF, GROUPS, hydra_options, options, register_sweeps
+from cnnlab.config.schema import described
+from cnnlab.core.console import console, labelled
+from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
+from cnnlab.execution.workers.fork_server import warm_up
+from cnnlab.planning import plan
+from cnnlab.planning.expansion import expand
+from cnnlab.planning.grammar import is_hydras, normalise
 
-PRELOADED = ("cnnlab.task", "cnnlab.train", "torch._dynamo")
+PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
 
 WORKERS = {
@@ -52,7 +52,7 @@ EXAMPLES = """\
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
     """What Hydra calls for each run."""
-    from cnnlab.task import task
+    from cnnlab.execution.task import task
 
     return task(config)
 

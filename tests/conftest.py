@@ -15,9 +15,9 @@ import torch
 from kill import Sweep, alive
 from omegaconf import OmegaConf
 
-from cnnlab.compose import compose
-from cnnlab.config import Config, validate
-from cnnlab.grammar import normalise
+from cnnlab.config.compose import compose
+from cnnlab.config.schema import Config, validate
+from cnnlab.planning.grammar import normalise
 
 ROOT = Path(__file__).resolve().parent.parent
 

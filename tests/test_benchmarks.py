@@ -10,8 +10,8 @@ from benchmarks import grid, growth, homework, limit, speed, stack
 from benchmarks.measure import Settings, Trained, images_in, training_images
 from benchmarks.table import keep, spread
 from benchmarks.trainers import config_of
-from cnnlab.cost import cost
-from cnnlab.model.assemble import assemble
+from cnnlab.training.assemble import assemble
+from cnnlab.training.cost import cost
 
 SMALLEST = ("--images", "256", "--epochs", "1", "--long", "2", "--rounds", "1", "--most", "1")
 

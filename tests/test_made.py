@@ -3,11 +3,11 @@
 import pytest
 
 from benchmarks.made import make
-from cnnlab import aggregate
+from cnnlab.records.reading import sweeps
 
 
 def test_made_up_records_are_as_training_leaves_them(tmp_path):
-    sweep = aggregate.read(make(tmp_path, 200, epochs=6).folder)
+    sweep = sweeps.read(make(tmp_path, 200, epochs=6).folder)
     assert sweep.problems == []
     assert sweep.factors == ["norm", "lr", "activation"]
     assert len(sweep.runs) == 200
@@ -22,7 +22,7 @@ def test_more_runs_widen_the_sweep_and_leave_the_others_as_they_are(tmp_path):
     planned = make(tmp_path, 100, epochs=2)
     files = {path: path.stat().st_mtime_ns for path in planned.folder.glob("*/result.json")}
     make(tmp_path, 200, epochs=2)
-    assert len(aggregate.read(planned.folder).runs) == 200
+    assert len(sweeps.read(planned.folder).runs) == 200
     assert files == {path: path.stat().st_mtime_ns for path in files}
 
 

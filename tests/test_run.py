@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, command, python_path
 
-from cnnlab import checkpoint
-from cnnlab.config import COMMAND
-from cnnlab.overrides import expand
-from cnnlab.record import read_result
+from cnnlab.config.schema import COMMAND
+from cnnlab.planning.expansion import expand
+from cnnlab.records import checkpoint
+from cnnlab.records.writer import read_result
 from cnnlab.run import EXAMPLES, WORKERS
 from hydra_plugins.cnnlab._config import CnnlabLauncherConf
 
@@ -147,7 +147,7 @@ def test_one_bad_run_costs_only_itself(tmp_path):
     """A norm that raises in its second run: recorded, listed, counted, its traceback in its log."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"
-        "import cnnlab.norm.gn as gn\n"
+        "import cnnlab.parts.norm.gn as gn\n"
         "original = gn.nn.GroupNorm.forward\n"
         "def broken(self, x):\n"
         "    if self.training and x.shape[0] != 1: raise RuntimeError('broken on purpose')\n"
@@ -296,7 +296,7 @@ def test_cfg_job_prints_the_config(tmp_path):
     done = command("run", "--cfg", "job", "lr=0.05", "norm=bn", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "base: 0.05" in done.stdout
-    assert "_target_: cnnlab.norm.bn.bn" in done.stdout
+    assert "_target_: cnnlab.parts.norm.bn.bn" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from cnnlab.augment import Operation, augment, draw
-from cnnlab.data.split import Data, Split
-from cnnlab.draws import generator
+from cnnlab.core.seeding import generator
+from cnnlab.data.dataset import Data, Split
+from cnnlab.parts.augment import Operation, augment, draw
 
 EVALUATION_BATCH = 256
 """Images at a time where no gradient is needed; more leave a CPU's cache."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.npz import read
-from cnnlab.data.split import Arrays
-from cnnlab.faults import Refused
-from cnnlab.files import whole
+from cnnlab.core.errors import Refused
+from cnnlab.core.files import whole
+from cnnlab.data.dataset import Arrays
+from cnnlab.parts.data.npz import read
 
 Decoded = tuple[Arrays, Arrays | None, Arrays | None, Sequence[str]]
 """Training, validation and test arrays, and the classes' names."""

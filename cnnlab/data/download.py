@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnlab.core.errors import Refused
 from cnnlab.data.cache import Decoded, cached
-from cnnlab.data.split import Arrays, Data, finish
-from cnnlab.faults import Refused
+from cnnlab.data.dataset import Arrays, Data, finish
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def downloaded(
         option: its name in conf/data/
         dataset: the class, e.g. `torchvision.datasets.CIFAR10`
         root: folder for the arrays; a copy that torchvision unpacked there before is used
-        validation, split_seed: see `cnnlab.data.split.finish`
+        validation, split_seed: see `cnnlab.data.dataset.finish`
 
     Raises:
         Refused: in one line, if the download fails; nothing half-written stays

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cnnlab import aggregate
-from cnnlab.aggregate import Sweep
-from cnnlab.faults import FAILED, INTERRUPTED, REFUSED, Refused, nearest
+from cnnlab.core.console import console, say
+from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused, nearest
+from cnnlab.records.reading import sweeps
+from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.report.settings import Settings, help_text, settings
 from cnnlab.report.terminal import show
 from cnnlab.report.write import analysed, write, write_list
-from cnnlab.terminal import console, say
 
 INTERVAL = 2.0
 """Seconds between two looks for changed records."""
@@ -44,9 +44,9 @@ def _report_all(asked: Settings) -> bool:
     folders = _chosen(outputs, asked)
     if asked.name is not None and len(folders) > 1:
         names = [folder.name for folder in folders]
-        together = aggregate.read_many(outputs, names)
+        together = sweeps.read_many(outputs, names)
         return _report(together, asked, outputs / "+".join(names) / "report", outputs)
-    done = [_report(aggregate.read(each), asked, each / "report", outputs) for each in folders]
+    done = [_report(sweeps.read(each), asked, each / "report", outputs) for each in folders]
     return all(done)
 
 
@@ -56,7 +56,7 @@ def _chosen(outputs: Path, asked: Settings) -> list[Path]:
     Raises:
         Refused: if there are none, or one of them is not there
     """
-    found = {folder.name: folder for folder in aggregate.folders(outputs)}
+    found = {folder.name: folder for folder in sweeps.folders(outputs)}
     if not found:
         raise Refused(
             f"No sweep below {outputs}. Train one: python -m cnnlab.run -m norm=bn,none lr=0.01,0.1"
@@ -92,7 +92,7 @@ def _watch(asked: Settings) -> None:
     outputs = Path(asked.outputs).expanduser()
     seen: dict[Path, str] = {}
     while True:
-        now = {folder: aggregate.signature(folder) for folder in _chosen(outputs, asked)}
+        now = {folder: sweeps.signature(folder) for folder in _chosen(outputs, asked)}
         if now != seen:
             seen = now
             _report_all(asked)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cnnlab.analysis import Analysis
-from cnnlab.matrix import shown
-from cnnlab.stats import LOSSES
+from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.summary import LOSSES
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet computes."""
@@ -66,7 +66,7 @@ def comparisons(table: pd.DataFrame, named: Sequence[str], analysis: Analysis) -
     """Effects for readers.
 
     Args:
-        table: of `cnnlab.effects`
+        table: of `cnnlab.statistics.effects`
         named: its columns that name a comparison
         analysis: that it is of
     """

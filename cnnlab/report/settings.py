@@ -6,10 +6,10 @@ from dataclasses import fields
 
 from pydantic.dataclasses import dataclass
 
-from cnnlab.faults import Refused, no_such, unknown_key
-from cnnlab.limits import CLOSED
-from cnnlab.metrics import LABELS
-from cnnlab.terminal import labelled
+from cnnlab.core.console import labelled
+from cnnlab.core.errors import Refused, no_such, unknown_key
+from cnnlab.core.limits import CLOSED
+from cnnlab.core.metrics import LABELS
 
 USAGE = """\
 Usage: python -m cnnlab.report [key=value ...] [--watch]

@@ -4,10 +4,10 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from cnnlab.analysis import Analysis
-from cnnlab.matrix import shown
-from cnnlab.metrics import LABELS
-from cnnlab.terminal import console, labelled, say
+from cnnlab.core.console import console, labelled, say
+from cnnlab.core.metrics import LABELS
+from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.matrix import shown
 
 MOST_ROWS = 30
 """As many variants are printed; the others are in summary.csv."""

@@ -9,13 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cnnlab import __version__, record
-from cnnlab.aggregate import Sweep
-from cnnlab.analysis import Analysis, analyse
-from cnnlab.faults import Refused
-from cnnlab.files import leftovers
+from cnnlab import __version__
+from cnnlab.core.errors import Refused
+from cnnlab.core.files import leftovers
+from cnnlab.records import writer
+from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.report.export import csv, latex, markdown
 from cnnlab.report.settings import Settings, baseline
+from cnnlab.statistics.analysis import Analysis, analyse
 
 MADE = "made.json"
 """Of what the files of a report were made, and its line in the list of sweeps."""
@@ -46,8 +47,8 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
     before = _read(out)
     if before.get("made_of") == made and all((out / name).is_file() for name in before["files"]):
         return
-    from cnnlab.page import page  # drawing needs matplotlib: a second to import
-    from cnnlab.plots import pictures
+    from cnnlab.report.page import page  # drawing needs matplotlib: a second to import
+    from cnnlab.report.plots import pictures
 
     if out.is_dir():
         for left in leftovers(out):  # of a process that was killed while it wrote here
@@ -59,11 +60,11 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
         "index.html": page(analysis, _smaller(drawn)),
     }
     for name, content in files.items():
-        record.write(out / name, content)
+        writer.write(out / name, content)
     for name in before.get("files", []):  # of an earlier report that had more
         if name not in files and Path(name).name == name:
             (out / name).unlink(missing_ok=True)
-    record.write_json(
+    writer.write_json(
         out / MADE, {"made_of": made, "files": list(files), "listed": _listed(analysis)}
     )
 
@@ -120,7 +121,7 @@ def _listed(analysis: Analysis) -> dict[str, Any]:
 
 def write_list(outputs: Path) -> Path:
     """Writes outputs/index.html: the sweeps that have a report."""
-    from cnnlab.page import Row, listing
+    from cnnlab.report.page import Row, listing
 
     rows = []
     for path in sorted(outputs.glob(f"*/report/{MADE}")):
@@ -129,5 +130,5 @@ def write_list(outputs: Path) -> Path:
             found = _read(path.parent)["listed"]
             found["date"] = datetime.fromisoformat(found["date"])
             rows.append(Row(**found, link=f"{place.as_posix()}/index.html"))
-    record.write(outputs / "index.html", listing(rows))
+    writer.write(outputs / "index.html", listing(rows))
     return outputs / "index.html"

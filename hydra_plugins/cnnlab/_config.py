@@ -7,7 +7,7 @@ searches: a class that exists twice cannot be sent to another process.
 from dataclasses import dataclass
 from typing import Any
 
-from cnnlab.compose import store
+from cnnlab.config.compose import store
 
 
 @dataclass

@@ -17,7 +17,7 @@ class CnnlabLauncher(Launcher):
     """Runs jobs in worker processes.
 
     Attributes:
-        crew: a `cnnlab.launching.Crew`, where a sweeper has one to give
+        crew: a `cnnlab.execution.launching.Crew`, where a sweeper has one to give
     """
 
     def __init__(self, **settings: Any):
@@ -32,7 +32,7 @@ class CnnlabLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from cnnlab.launching import Crew, launch
+        from cnnlab.execution.launching import Crew, launch
 
         return launch(
             self.crew or Crew(), self.settings, self.context, self.task_function, self.config,

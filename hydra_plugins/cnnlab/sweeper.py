@@ -38,8 +38,8 @@ class CnnlabSweeper(Sweeper):
         Args:
             arguments: the overrides that are not Hydra's own
         """
-        from cnnlab import plan
-        from cnnlab.sweep import sweep
+        from cnnlab.execution.sweep import sweep
+        from cnnlab.planning import plan
 
         hydras = [
             text for text in self.config.hydra.overrides.hydra if not text.startswith("hydra.mode=")

@@ -1,0 +1,287 @@
+"""The configs: what may be set, of which type, in which unit, within which limits.
+
+`Config` is of one run, `Command` of the sweep as a whole. `validate` and `command_of` refuse what
+is not allowed, all faults at once. A part's own keys are checked by its function (`targets`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
+
+from cnnlab.config.compose import GROUPS, options
+from cnnlab.config.targets import keys_of
+from cnnlab.core.errors import Refused, nearest, unknown_key
+from cnnlab.core.files import writable
+from cnnlab.core.limits import CLOSED, Count, Decay, Positive, Seed
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _known_device(device: str) -> str:
+    kind, colon, index = device.partition(":")
+    if kind not in DEVICES or (colon and kind != "cuda"):
+        raise ValueError(
+            f"no such device; allowed: auto, cpu, cuda, cuda:N, mps.{nearest(kind, DEVICES)}"
+        )
+    if colon and not index.isdecimal():
+        raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
+    if kind == "cuda":
+        import torch  # 2 s; only who asks for a GPU pays
+
+        count = torch.cuda.device_count()
+        if count <= int(index or 0):
+            found = f"only cuda:0 to cuda:{count - 1} are" if count else "no CUDA device is"
+            raise ValueError(f"{found} visible here; use device=auto or device=cpu")
+    if kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise ValueError("no Apple GPU is visible here; use device=auto or device=cpu")
+    return device
+
+
+def _writable_folder(folder: str) -> str:
+    if not folder:
+        raise ValueError("must name a folder")
+    reason = writable(Path(folder).expanduser())
+    if reason:
+        raise ValueError(
+            f"cannot write there: {reason}. Choose another folder, or change its rights"
+        )
+    return folder
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Variant:
+    """One variant of a sweep that is no full grid, or a grid of its own."""
+
+    overrides: str
+    """What is set, as on the command line: `norm=bn lr=0.02`."""
+    published: dict[
+        Literal["best_val_accuracy", "final_train_loss", "final_train_accuracy"], float
+    ] = Field(default_factory=dict)
+    """What somebody else measured, by the name of our metric."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Sweep:
+    """Which variants a sweep has."""
+
+    design: Literal["grid", "zip", "ofat"]
+    """grid: all combinations; zip: factors in step; ofat: one factor at a time."""
+    baseline: str | None
+    """What the others are compared with: "norm=none lr=0.01"."""
+    exclude: list[str]
+    """Combinations to leave out: ["norm=none lr=0.1"]."""
+    limit: Count
+    """The most runs that a sweep may have."""
+    variants: list[Variant]
+    """Explicit variants; each is crossed with the grid, if there is one."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Command:
+    """What is said of a sweep as a whole; no run's result depends on it."""
+
+    question: str | None
+    """What the sweep is to answer; stands above its report."""
+    seeds: Count | list[Seed] | None
+    """How many (5: 0 to 4) or which ([3,4]); null: seed."""
+    plan: Annotated[bool, Strict()]
+    """Show the grid, its state, time and disk; train nothing."""
+    retry: Literal["failed"] | None
+    """failed: train failed runs again."""
+    on_error: Literal["continue", "stop"]
+    """After a failed run: continue or stop."""
+    force: Annotated[bool, Strict()]
+    """Train again what is finished; old records are kept aside."""
+    sweep: Sweep
+    """The sweep's design."""
+
+
+@dataclass(kw_only=True, config=CLOSED)
+class Config:
+    """Everything that is set for one run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None
+    """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
+    epochs: Count
+    """Passes over the training images."""
+    batch_size: Count
+    """Images a step."""
+    seed: Seed
+    """Of weights, order and augmentation."""
+    device: Annotated[str, AfterValidator(_known_device)]
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: Literal["fp32", "tf32", "bf16", "fp64"]
+    """Arithmetic: fp32, tf32 (CUDA), bf16 (mixed) or fp64."""
+    compile: Annotated[bool, Strict()] | None
+    """Use torch.compile; null: where a measurement says that it pays."""
+    resident: Annotated[bool, Strict()] | None
+    """Images in the GPU's memory; null: where they fit."""
+    label_smoothing: Decay
+    """Share of each label that is spread over all classes."""
+    clip_norm: Positive | None
+    """Longest gradient, as its L2 norm; null: any."""
+    patience: Count | None
+    """Epochs without a better validation accuracy that end a run; null: all."""
+    evaluate_test: Annotated[bool, Strict()]
+    """Test accuracy, once, at the end, of the best weights."""
+    outputs: Annotated[str, AfterValidator(_writable_folder)]
+    """Folder of all records."""
+    data: dict[str, Any]
+    """The images."""
+    model: dict[str, Any]
+    """The network."""
+    norm: dict[str, Any]
+    """Normalisation after each convolution."""
+    activation: dict[str, Any]
+    """Activation function."""
+    augment: dict[str, dict[str, Any]]
+    """Operations on training images, in their order."""
+    lr: dict[str, Any]
+    """Learning-rate schedule; a number is its base."""
+    optimizer: dict[str, Any]
+    """How a gradient becomes a step."""
+
+
+COMMAND = tuple(field.name for field in fields(Command))
+"""The keys that are the command's."""
+
+
+def described() -> dict[str, str]:
+    """Each key that can be set and is no part's, with its description."""
+    told = {}
+    for prefix, kind in (("", Config), ("", Command), ("sweep.", Sweep)):
+        keys = kind.__pydantic_fields__
+        told.update({prefix + key: keys[key].description for key in keys})
+    return {key: text for key, text in told.items() if key not in (*GROUPS, "sweep")}
+
+
+_CONFIG, _COMMAND = TypeAdapter(Config), TypeAdapter(Command)
+
+
+def command_of(config: Mapping[str, Any]) -> Command:
+    """What a composed config says of the sweep as a whole.
+
+    Raises:
+        Refused: as `validate`
+    """
+    try:
+        return _COMMAND.validate_python({key: config.get(key) for key in COMMAND})
+    except ValidationError as error:
+        # Of `int | list | None` pydantic tells a fault for each; the first that fits is enough.
+        told = {}
+        for fault in error.errors():
+            told.setdefault(fault["loc"][0] if fault["loc"][0] == "seeds" else fault["loc"], fault)
+        raise Refused(_command_sentence(fault) for fault in told.values()) from error
+
+
+def _command_sentence(fault: Mapping[str, Any]) -> str:
+    where = ".".join(map(str, fault["loc"]))
+    if where.startswith("sweep.variants"):
+        reason = "a list; each variant has overrides, and may have published, a number a metric"
+        return f"{where}: {fault['msg']}. sweep.variants is {reason}."
+    if where.startswith("seeds"):
+        given = _typed(fault["input"])
+        return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
+    if where.startswith("sweep.exclude"):
+        return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
+    return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Sweep)])
+
+
+def validate(config: Mapping[str, Any]) -> Config:
+    """A composed config as `Config`, numbers in their types; the command's keys are left out.
+
+    Raises:
+        Refused: with every key that is unknown, missing, of a wrong type or outside its limits
+    """
+    faults = []
+    checked = {key: value for key, value in config.items() if key not in COMMAND}
+    for group in GROUPS:
+        parts = config.get(group)
+        if not isinstance(parts, Mapping):
+            faults.append(f"{group}={parts}: must be one of {', '.join(options(group))}.")
+            checked.pop(group, None)
+        elif group == "augment":
+            checked[group] = {
+                name: _checked_part(f"{group}.{name}", part, faults) for name, part in parts.items()
+            }
+        else:
+            checked[group] = _checked_part(group, parts, faults)
+    try:
+        valid = _CONFIG.validate_python(checked)
+    except ValidationError as error:
+        told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
+        faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
+    if faults:
+        raise Refused(faults)
+    return valid
+
+
+def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
+    """A part's config with numbers in their types; faults are appended."""
+    if not isinstance(part, Mapping):
+        faults.append(f"{where}={part}: must be a part with a _target_.")
+        return {}
+    target = part.get("_target_")
+    try:
+        model = keys_of(str(target))
+    except Refused as refused:
+        faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
+        return dict(part)
+    numbers = {key: value for key, value in part.items() if key != "_target_"}
+    try:
+        valid = model.model_validate(numbers).model_dump()
+        # -0.0 is 0.0: equal numbers are one run.
+        plain = {key: v + 0.0 if isinstance(v, float) else v for key, v in valid.items()}
+        return {"_target_": target, **plain}
+    except ValidationError as error:
+        known = list(model.model_fields)
+        faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]
+        return dict(part)
+
+
+def shown(key: str) -> str:
+    """A key as people type it: the base of the learning rate is `lr`."""
+    return "lr" if key == "lr.base" else key
+
+
+def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
+    """One of pydantic's errors in our words."""
+    key = prefix + ".".join(
+        str(part) for part in fault["loc"] if not str(part).startswith("function-")
+    )
+    kind, given = fault["type"], fault["input"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return unknown_key(key, [prefix + name for name in known])
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{key}: is missing."
+    if given == "???":
+        return f"{key}: must be given; it has no default."
+    if key == "name":
+        return f"name={given}: must be letters, digits, '.', '_' and '-' only, at most 64."
+    reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if kind == "literal_error":
+        allowed = fault["ctx"]["expected"].replace("'", "")
+        reason = (
+            f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
+        )
+    return f"{shown(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
+
+
+def _typed(value: Any) -> str:
+    """A value as it would be typed on a command line."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,91 @@
+"""The one console that everything is printed on, so that lines and progress bars do not collide."""
+
+import logging
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from cnnlab.core import events
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints a record's message; a traceback is left to run.log.
+
+    In a worker process, which shares the terminal with others, the launcher is told instead.
+
+    Args:
+        level: of the lines that are printed
+        run: of which of the runs that are trained together
+    """
+
+    def __init__(self, level: int = logging.NOTSET, run: int = 0):
+        super().__init__(level)
+        self.run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(events.listener, events.Nobody):
+            say(record.getMessage(), record.levelno)
+        else:
+            told = {"line": record.getMessage(), "level": record.levelno}
+            events.listener.hear({"run": self.run, **told})
+
+
+@contextmanager
+def logged_to(path: Path, run: int = 0) -> Iterator[None]:
+    """While it lasts, log lines go to the console, and to a file with times and tracebacks.
+
+    Args:
+        path: of the file
+        run: of which of the runs that are trained together. A line that says of itself that it is
+            another's (`extra={"run": 1}`) is left out
+    """
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    shown = ConsoleHandler(logging.INFO, run)
+    root, ours = logging.getLogger(), logging.getLogger("cnnlab")
+    if not _levels:
+        _levels.append((root.level, ours.level))
+        root.setLevel(min(root.level, logging.INFO))
+        ours.setLevel(logging.DEBUG)
+    _open.append(file)
+    for handler in (file, shown):
+        handler.addFilter(lambda line: getattr(line, "run", run) == run)
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (file, shown):
+            root.removeHandler(handler)
+        file.close()
+        _open.remove(file)
+        if not _open:
+            before = _levels.pop()
+            root.setLevel(before[0])
+            ours.setLevel(before[1])
+
+
+_open: list[logging.Handler] = []
+"""The files that are logged to; runs that are trained together end in any order."""
+
+_levels: list[tuple[int, int]] = []
+"""What the loggers' levels were before the first of them."""
+
+
+def say(line: str, level: int = logging.INFO) -> None:
+    """Prints one line; warnings are yellow, errors red."""
+    style = "bold red" if level >= logging.ERROR else None
+    style = "yellow" if level == logging.WARNING else style
+    console.print(line, markup=False, style=style)
+
+
+def labelled(label: str, text: str) -> list[str]:
+    """A label and a text beside it, in lines of 79 characters at most."""
+    indent = " " * len(label)
+    return textwrap.wrap(
+        text, 79, initial_indent=label, subsequent_indent=indent, break_on_hyphens=False
+    )

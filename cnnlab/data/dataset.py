@@ -1,0 +1,189 @@
+"""What a dataset becomes: checked arrays, split for training, validation and test.
+
+N images, H W C image.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnlab.core.errors import Refused
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, H, W, C) uint8 and their labels (N,) int64, counted from 0."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset, ready for training.
+
+    Attributes:
+        train, val: never empty, no image in common
+        test: None where the dataset has none; touched only by `evaluate_test=true`
+        classes: the name of each label
+        fingerprint: a hash of all images and labels, in their splits and their order
+    """
+
+    train: Split
+    val: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        height, width, channels = self.train.images.shape[1:]
+        return channels, height, width
+
+
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images and labels as a dataset found them."""
+
+
+def finish(
+    what: str,
+    train: Arrays,
+    val: Arrays | None,
+    test: Arrays | None,
+    classes: Sequence[str] | None,
+    *,
+    validation: float,
+    split_seed: int,
+) -> Data:
+    """Checks a dataset's arrays and cuts the validation split where there is none.
+
+    Args:
+        what: the dataset as its user knows it (a name, a path), for messages
+        train, val, test: images (N, H, W, C) or (N, H, W) uint8, labels (N,) or (N, 1) integer
+        classes: the name of each label; None: their numbers
+        validation: share of the training images that is cut off, stratified, where `val` is None
+        split_seed: of that cut
+
+    Raises:
+        Refused: with every fault of the arrays
+    """
+    given = {"train": train, "val": val, "test": test}
+    faults, splits = [], {}
+    for name, arrays in given.items():
+        if arrays is None:
+            continue
+        found = _faults_of(f"{what}: {name}", *arrays)
+        faults += found
+        if not found:
+            splits[name] = _split_of(*arrays)
+    if not faults:
+        faults += _faults_between(what, splits, classes)
+    if faults:
+        raise Refused(faults)
+    if "val" not in splits:
+        splits["train"], splits["val"] = cut(splits["train"], validation, split_seed, what)
+    count = 1 + max(int(split.labels.max()) for split in splits.values())
+    names = tuple(classes) if classes is not None else tuple(str(k) for k in range(count))
+    parts = (splits["train"], splits["val"], splits.get("test"))
+    return Data(*parts, classes=names, fingerprint=_fingerprint(parts))
+
+
+def cut(split: Split, share: float, seed: int, what: str) -> tuple[Split, Split]:
+    """A split in two, `share` of each class in the second, both in their old order.
+
+    Raises:
+        Refused: if a class has too few images to be in both
+    """
+    from sklearn.model_selection import train_test_split  # 1 s to import
+
+    try:
+        rest, taken = train_test_split(
+            np.arange(len(split)), test_size=share, stratify=split.labels, random_state=seed
+        )
+    except ValueError as error:
+        raise Refused(f"{what}: cannot cut a stratified share of {share}: {error}") from error
+    return tuple(
+        Split(split.images[chosen], split.labels[chosen])
+        for chosen in (np.sort(rest), np.sort(taken))
+    )
+
+
+def _faults_of(where: str, images: np.ndarray, labels: np.ndarray) -> list[str]:
+    """Whatever makes one split unusable by itself."""
+    faults = []
+    if images.dtype != np.uint8:
+        faults.append(
+            f"{where} images are {images.dtype}; they must be uint8, 0 to 255. "
+            "Convert them, e.g. (images * 255).round().astype('uint8')."
+        )
+    wrong_channels = images.ndim == 4 and images.shape[3] not in (1, 3)
+    if images.ndim not in (3, 4) or wrong_channels or 0 in images.shape[1:]:
+        faults.append(
+            f"{where} images have shape {images.shape}; it must be (N, H, W), (N, H, W, 1) or "
+            "(N, H, W, 3)."
+        )
+    if labels.dtype.kind not in "iu":
+        faults.append(f"{where} labels are {labels.dtype}; they must be integers from 0.")
+    elif labels.size and labels.min() < 0:
+        faults.append(f"{where} labels reach {labels.min()}; they must be integers from 0.")
+    if labels.ndim != 1 and labels.shape[1:] != (1,):
+        faults.append(f"{where} labels have shape {labels.shape}; one an image is needed: (N,).")
+    if not images.ndim or not labels.ndim:
+        return faults  # nothing to count
+    if len(images) != len(labels):
+        faults.append(f"{where} has {len(images)} images but {len(labels)} labels.")
+    elif not len(images):
+        faults.append(f"{where} has no images.")
+    return faults
+
+
+def _faults_between(
+    what: str, splits: dict[str, Split], classes: Sequence[str] | None
+) -> list[str]:
+    """Whatever makes splits unusable together."""
+    faults = []
+    shapes = {name: split.images.shape[1:] for name, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        faults.append(f"{what}: the splits' images differ in (H, W, C): {shapes}.")
+    present = np.unique(splits["train"].labels)
+    if len(present) < 2:
+        faults.append(
+            f"{what}: all training labels are {present[0]}; at least two classes are needed."
+        )
+    if present[-1] >= len(splits["train"]):
+        faults.append(
+            f"{what}: train labels reach {present[-1]}, with {len(splits['train'])} images; labels "
+            "count the classes from 0."
+        )
+    for name, split in splits.items():
+        highest = int(split.labels.max())
+        if classes is not None and highest >= len(classes):
+            faults.append(f"{what}: {name} labels reach {highest}, with {len(classes)} classes.")
+        strange = np.setdiff1d(split.labels, present)
+        if len(strange):
+            faults.append(f"{what}: {name} has classes without training images: {strange[:5]}.")
+    return faults
+
+
+def _split_of(images: np.ndarray, labels: np.ndarray) -> Split:
+    if images.ndim == 3:
+        images = images[..., None]  # (N, H, W) -> (N, H, W, 1)
+    return Split(np.ascontiguousarray(images), labels.reshape(-1).astype(np.int64))
+
+
+def _fingerprint(parts: Sequence[Split | None]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if part is None:
+            digest.update(b"none")
+            continue
+        digest.update(repr(part.images.shape).encode())
+        digest.update(part.images.data)
+        digest.update(part.labels.data)
+    return digest.hexdigest()

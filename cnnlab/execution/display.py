@@ -1,0 +1,239 @@
+"""What a person sees of a sweep in training: live on a terminal, else a line for each run."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cnnlab.config.schema import shown
+from cnnlab.core.console import console, labelled, say
+from cnnlab.planning import plan
+
+REFRESH = 0.2
+"""Seconds between two pictures on a terminal."""
+
+
+@dataclass
+class _InTraining:
+    """What is known of a run that is in a worker's hands."""
+
+    label: str
+    began: float
+    row: "_Row"
+
+
+@dataclass(eq=False)
+class _Row:
+    """What is shown of the runs that a worker was given at once; the last event of any of them."""
+
+    label: str
+    event: dict[str, Any] = field(default_factory=dict)
+
+
+class Display:
+    """Watches a sweep's runs (`cnnlab.execution.workers.watcher.Watcher`), and shows them.
+
+    Args:
+        planned: the sweep
+        outcomes: by run id, how each run went; filled here
+    """
+
+    def __init__(self, planned: plan.Plan, outcomes: dict[str, Mapping[str, Any]]):
+        self.planned, self.outcomes = planned, outcomes
+        self.runs = planned.pending
+        self.single = len(self.runs) == 1
+        self.active: dict[int, _InTraining] = {}
+        self._told_waiting: set[int] = set()
+        self.finished = len(planned.runs) - len(self.runs)
+        pending = {run.run_id for run in self.runs}
+        there = [run for run in planned.runs if run.run_id not in pending]
+        self.failed = sum(run.state == "failed" for run in there)
+        self.best: tuple[str, float] | None = None
+        self.scores: dict[str, list[float]] = {}
+        for run in there:
+            self._score(run, run.result)
+        self.best = self._leader()
+        self.epochs_left = sum(run.job.config.epochs - run.epoch for run in self.runs)
+        self.epochs_seen = 0
+        self.clock: float | None = None
+        self.pictured = 0.0
+        self.live = Live(
+            get_renderable=self._picture, console=console, transient=True, auto_refresh=False
+        )
+
+    def __enter__(self) -> "Display":
+        if console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if console.is_terminal:
+            self.live.stop()
+
+    # --- what the pool tells
+
+    def started(self, numbers: Sequence[int]) -> None:
+        more = f" +{len(numbers) - 1}" if len(numbers) > 1 else ""
+        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}")
+        for number in numbers:
+            label = self._label(self.runs[number])
+            self.active[number] = _InTraining(label, time.monotonic(), row)
+        self.clock = self.clock or time.monotonic()
+
+    def event(self, number: int, event: Mapping[str, Any]) -> None:
+        if "line" in event:
+            self._line(number, event["line"], event["level"])
+            return
+        row = self.active[number].row
+        row.event.update(event)
+        if "val_loss" in event:
+            self.epochs_seen += 1
+            row.event["step"] = 0
+
+    def waiting(self, number: int) -> None:
+        known = self.active.pop(number)
+        if number not in self._told_waiting:
+            self._told_waiting.add(number)
+            say(f"{known.label}: another process is training it; waiting for its record.")
+
+    def again(self, number: int, reason: str) -> None:
+        known = self.active.pop(number)
+        say(f"{known.label}: {reason}; tried again, alone.", logging.WARNING)
+
+    def done(self, number: int, found: tuple[dict[str, Any], bytes]) -> bool:
+        run = self.runs[number]
+        value = {"status": "done", "error": None, "directory": str(run.directory), **found[0]}
+        return self._ended(number, value)
+
+    def lost(self, number: int, reason: str) -> bool:
+        from cnnlab.execution.task import lost
+
+        return self._ended(number, lost(self.runs[number], reason))
+
+    def stopping(self) -> None:
+        say("Stopping after the current epochs. Ctrl-C again stops at once.", logging.WARNING)
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if console.is_terminal and now - self.pictured >= REFRESH:
+            self.pictured = now
+            self.live.refresh()
+
+    # --- what is made of it
+
+    def _ended(self, number: int, outcome: Mapping[str, Any]) -> bool:
+        """Notes and prints how a run went; gives whether to begin others."""
+        run, known = self.runs[number], self.active.pop(number)
+        self.outcomes[run.run_id] = outcome
+        self.finished += 1
+        self.failed += outcome["status"] == "failed"
+        self._score(run, outcome)
+        if not self.single:
+            self._print(known, outcome)
+        return outcome["status"] != "failed" or self.planned.command.on_error == "continue"
+
+    def _print(self, known: _InTraining, outcome: Mapping[str, Any]) -> None:
+        total = len(self.planned.runs)
+        head = f"[{self.finished:{len(str(total))}}/{total}] {known.label}: "
+        seconds = f"{time.monotonic() - known.began:.1f} s"
+        if outcome["status"] == "done":
+            accuracy = outcome.get("best_val_accuracy")
+            told = "" if accuracy is None else f"{accuracy:.4f} at epoch {outcome['best_epoch']}, "
+            say(f"{head}{told}{seconds}")
+        else:
+            level = logging.ERROR if outcome["status"] == "failed" else logging.WARNING
+            say(f"{head}{outcome['status']}", level)
+            for line in labelled("  ", outcome["error"]):
+                say(line, level)
+        leader = self._leader()
+        if leader is not None and (self.best is None or leader[0] != self.best[0]):
+            say(f"{' ' * (2 * len(str(total)) + 4)}best so far: {leader[0]}, {leader[1]:.4f}")
+        self.best = leader
+
+    def _line(self, number: int, line: str, level: int) -> None:
+        """What a run logs: all of it where there is one run, else only what is wrong."""
+        if self.single:
+            say(line, level)
+        elif level == logging.WARNING:
+            say(f"{self.active[number].label}: {line}", level)
+
+    def _label(self, run: plan.Run) -> str:
+        return f"{self._variant(run)} seed={run.job.config.seed}".strip()
+
+    def _variant(self, run: plan.Run) -> str:
+        values = run.job.values
+        told = [f"{shown(key)}={values[key]}" for key in self.planned.factors if key in values]
+        return " ".join(told)
+
+    def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
+        accuracy = outcome.get("best_val_accuracy")
+        if outcome["status"] == "done" and accuracy is not None and self.planned.factors:
+            self.scores.setdefault(self._variant(run), []).append(accuracy)
+
+    def _leader(self) -> tuple[str, float] | None:
+        """The variant with the highest mean accuracy so far."""
+        means = {variant: sum(each) / len(each) for variant, each in self.scores.items()}
+        return max(means.items(), key=lambda pair: pair[1], default=None)
+
+    def _picture(self) -> Table:
+        whole = Table.grid()
+        total = len(self.planned.runs)
+        failed = f", {self.failed} failed" if self.failed else ""
+        best = f", best {self.best[0]} {self.best[1]:.4f}" if self.best else ""
+        head = f"{self.planned.name}: {self.finished}/{total} done{failed}, {self._left()}{best}"
+        whole.add_row(Text(head, style="bold", overflow="ellipsis", no_wrap=True))
+        table = Table.grid(padding=(0, 1))
+        table.add_column(max_width=26, no_wrap=True, overflow="ellipsis")
+        for _ in range(5):
+            table.add_column(no_wrap=True)
+        for row in dict.fromkeys(known.row for known in self.active.values()):
+            table.add_row(*_cells(row))
+        whole.add_row(table)
+        return whole
+
+    def _left(self) -> str:
+        if not self.epochs_seen or self.clock is None:
+            return "time left: ?"
+        each = (time.monotonic() - self.clock) / self.epochs_seen
+        return f"{duration(each * max(self.epochs_left - self.epochs_seen, 0))} left"
+
+
+def _cells(shown: _Row) -> list[Any]:
+    event = shown.event
+    if not event:
+        return [shown.label, "starts"]
+    epoch, epochs = event["epoch"], event["epochs"]
+    inside = event.get("step", 0) / event.get("steps", 1)
+    completed = epoch if not inside else epoch - 1 + inside
+    row = [shown.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
+    if "train_loss" in event:
+        speed = event["images"] / max(event["seconds"], 1e-9)
+        row.append(f"loss {event['train_loss']:.3f}")
+        row.append(f"acc {event['val_accuracy']:.3f}")
+        row.append(f"{speed / 1000:.1f}k img/s")
+    return row
+
+
+def duration(seconds: float) -> str:
+    """`3 s`, `2 min 5 s`, `1 h 20 min`, `3 d 4 h`."""
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    rest = round(seconds)
+    for index, (name, size) in enumerate(units):
+        if rest >= size or size == 1:
+            text = f"{rest // size} {name}"
+            if index + 1 < len(units) and rest % size >= units[index + 1][1]:
+                text += f" {rest % size // units[index + 1][1]} {units[index + 1][0]}"
+            return text
+    raise AssertionError

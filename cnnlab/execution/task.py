@@ -1,0 +1,267 @@
+"""What a launcher calls for each run: trains it once, wherever that is, and leaves its record."""
+
+import faulthandler
+import logging
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cnnlab.config.compose import GROUPS
+from cnnlab.config.schema import command_of, validate
+from cnnlab.core import events
+from cnnlab.core.console import logged_to
+from cnnlab.core.files import FULL
+from cnnlab.core.provenance import git, versions
+from cnnlab.planning import plan
+from cnnlab.planning.grid import Job
+from cnnlab.records import locks, lookup
+from cnnlab.records.writer import FINISHED, Record, Result, read_result, summary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Begun:
+    """A run in hand.
+
+    Attributes:
+        run: which
+        record: of it
+        device: that it is trained on
+        held: its lock and its log, until it ends
+    """
+
+    run: plan.Run
+    record: Record
+    device: str
+    held: ExitStack
+
+
+def task(config: DictConfig) -> dict[str, Any]:
+    """Trains one run, or goes on with it, and leaves its record in Hydra's output directory.
+
+    An error costs this run only: it is recorded, with its whole traceback in run.log. A run that
+    another process finished meanwhile is not trained again.
+
+    Returns:
+        `status` (done, diverged or failed), `error`, `directory`, and the best validation accuracy
+
+    Raises:
+        cnnlab.core.events.Stopped, Later, Alone, DiskFull: what only the launcher can see to
+    """
+    begun = begin(config)
+    if isinstance(begun, dict):
+        return begun
+    answers = []
+    go_on({0: begun}, lambda _, answer: answers.append(answer))
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
+
+
+def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
+    """Takes a run in hand: its lock, its log, its record.
+
+    Args:
+        config: composed by Hydra
+        place: among the runs that are trained together
+
+    Returns:
+        what `go_on` takes; or of a run that is finished what `task` returns
+
+    Raises:
+        cnnlab.core.events.Later, DiskFull: what only the launcher can see to
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    checked, command = validate(plain), command_of(plain)
+    hydra = HydraConfig.get()
+    planned = Path(hydra.runtime.output_dir)
+    fingerprint = plan.load(checked).fingerprint
+    identity = plan.run_id(checked, fingerprint)
+    choices = {group: hydra.runtime.choices[group] for group in GROUPS}
+    job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
+    outputs = Path(checked.outputs).expanduser().resolve()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.held(outputs, identity, wait=events.listener.patient))
+        except locks.Busy as busy:
+            raise events.Later(str(planned)) from busy
+        own = planned.parent
+        found = lookup.find(outputs, own, [identity], elsewhere=not command.force)[0].get(identity)
+        result = found and found.result
+        if result and (result["status"] in FINISHED or command.retry is None):
+            return outcome_of(result, found.directory)
+        directory = found.directory if found is not None else lookup.free(planned, identity)
+        run = plan.Run(identity, job, fingerprint, directory, None)
+        with _room(directory):
+            stack.enter_context(logged_to(directory / "run.log", place))
+            return _recorded(run, place, stack)
+
+
+def _recorded(run: plan.Run, place: int, stack: ExitStack) -> Begun:
+    """Opens a run's record; the locks and logs of `stack` stay until the run ends."""
+    from cnnlab.training.device import describe, resolve
+
+    device = describe(resolve(run.job.config.device))
+    record = Record(run.directory, run.run_id, {"versions": versions(), "device": device})
+    record.place = place
+    log.info("%s", run.directory.name, extra={"run": place})
+    if record.discarded:
+        log.warning(
+            "Its checkpoint was made with other versions or another device: it begins afresh.",
+            extra={"run": place},
+        )
+    return Begun(run, record, device, stack.pop_all())
+
+
+def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> None:
+    """Trains runs as one model, and leaves their records.
+
+    Args:
+        begun: by place among the runs that were given together; alike as `grouping` has it
+        answer: called with the place of each run that ended and what `task` returns, or with what
+            ended it that only the launcher can see to
+
+    Raises:
+        cnnlab.core.events.Stopped, DiskFull: what only the launcher can see to
+    """
+    from cnnlab.training.train import train
+
+    places = list(begun)
+    runs = [begun[place] for place in places]
+    config = runs[0].run.job.config
+
+    def ended(slot: int, error: Exception | None) -> None:
+        with runs[slot].held, _room(runs[slot].run.directory):
+            answer(places[slot], _conclude(runs[slot], error))
+
+    with ExitStack() as stack:
+        for each in runs:
+            stack.enter_context(each.held)
+        with _room(runs[0].run.directory):
+            # One file, for the process has one such place; a crash ends all of them anyway.
+            stack.enter_context(_crashes_in(runs[0].run.directory / "run.log"))
+            train(
+                [each.run.job.config for each in runs],
+                plan.load(config),
+                [each.record for each in runs],
+                compiled=bool(config.compile),
+                ended=ended,
+            )
+
+
+def _conclude(begun: Begun, error: Exception | None) -> Any:
+    """Records how a run ended; gives what is told of it."""
+    from cnnlab.training.train import told
+
+    run, record = begun.run, begun.record
+    own = {"run": record.place}
+    if error is not None:  # the boundary that spares the sweep's other runs
+        log.debug("The run failed", exc_info=error, extra=own)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise error
+        if _out_of_memory(error) and not events.listener.alone:
+            return events.Alone(told(error))
+        record.outcome.status = "failed"
+        record.outcome.error = told(error)
+    result = result_of(run, record, begun.device)
+    record.finish(result)
+    if result.error is not None:
+        log.debug("%s: %s", result.status.capitalize(), result.error, extra=own)
+    for line in summary(asdict(result), run.directory):
+        log.info(line, extra=own)
+    return outcome_of(asdict(result), run.directory)
+
+
+@contextmanager
+def _room(directory: Path) -> Iterator[None]:
+    """Tells a disk that has no room left from other errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise events.DiskFull(f"{directory}: {error.strerror}") from error
+        log.debug("The run could not be recorded", exc_info=True)
+        raise
+
+
+def lost(run: plan.Run, reason: str) -> dict[str, Any]:
+    """Records a run whose process died with it; what it had reached is kept for another try.
+
+    Returns:
+        as `task`
+    """
+    untold = {"status": "failed", "error": reason, "best_val_accuracy": None, "best_epoch": None}
+    with ExitStack() as stack:
+        try:
+            outputs = run.directory.parent.parent.resolve()
+            stack.enter_context(locks.held(outputs, run.run_id, wait=False))
+        except locks.Busy:  # another process goes on with it already
+            return {**untold, "directory": str(run.directory)}
+        result = read_result(run.directory)
+        if result is not None and result["status"] in FINISHED:  # and came to an end
+            return outcome_of(result, run.directory)
+        record = Record(run.directory, run.run_id)
+        record.outcome.status, record.outcome.error = "failed", reason
+        result = result_of(run, record, record.device)
+        record.finish(result, keep_checkpoint=True)
+    return outcome_of(asdict(result), run.directory)
+
+
+def result_of(run: plan.Run, record: Record, device: str) -> Result:
+    """The content of a run's result.json."""
+    commit, dirty = git()
+    return Result(
+        run_id=run.run_id,
+        name=run.directory.parent.name,
+        config=asdict(run.job.config),
+        choices=run.job.choices,
+        overrides=list(run.job.overrides),
+        data_fingerprint=run.fingerprint,
+        seconds=round(record.seconds, 3),
+        stack_size=record.stack_size,
+        device=device,
+        versions=versions(),
+        git_commit=commit,
+        git_dirty=dirty,
+        **vars(record.outcome),
+    )
+
+
+def outcome_of(result: dict[str, Any], directory: Path) -> dict[str, Any]:
+    told = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
+    return {**told, "directory": str(directory)}
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """PyTorch's CPU allocator has no exception of its own."""
+    import torch
+
+    known = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, known) or "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def _crashes_in(path: Path) -> Iterator[TextIO]:
+    """A crash below Python (a segmentation fault, an abort) leaves its traceback in a file.
+
+    So does SIGUSR1, with which the launcher asks a hanging run where it hangs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = faulthandler.is_enabled()
+    with open(path, "a", encoding="utf-8") as file:
+        faulthandler.enable(file)
+        faulthandler.register(signal.SIGUSR1, file)
+        try:
+            yield file
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)
+            faulthandler.disable()
+            if before:
+                faulthandler.enable()

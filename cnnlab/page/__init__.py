@@ -1,6 +1,0 @@
-"""A sweep's report as one HTML file that needs nothing else, and the list of all sweeps."""
-
-from cnnlab.page.content import page
-from cnnlab.page.index import Row, listing
-
-__all__ = ["Row", "listing", "page"]

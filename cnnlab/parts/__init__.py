@@ -1,0 +1,1 @@
+"""What can be ablated: a folder for each config group, of the same name."""

@@ -1,0 +1,19 @@
+"""Left-right mirroring."""
+
+import torch
+
+from cnnlab.core.limits import Probability
+from cnnlab.parts.augment import chosen, replaced
+
+
+def flip(
+    images: torch.Tensor, uniforms: torch.Tensor, *, probability: Probability = 0.5
+) -> torch.Tensor:
+    """Mirrors an image left to right.
+
+    Args:
+        images: (N, C, H, W)
+        uniforms: (N, DRAWS) in [0, 1)
+        probability: share of the images that are mirrored
+    """
+    return replaced(images, images.flip(-1), chosen(uniforms, probability))

@@ -1,0 +1,18 @@
+"""CIFAR-10, through torchvision."""
+
+from cnnlab.core.limits import Seed, Share
+from cnnlab.data.dataset import Data
+from cnnlab.data.download import downloaded
+
+
+def cifar10(*, root: str, validation: Share, split_seed: Seed) -> Data:
+    """60,000 photographs, 3x32x32, ten classes (Krizhevsky 2009).
+
+    Args:
+        root: folder that keeps the images as arrays
+        validation: share of the training images that validates
+        split_seed: of that split
+    """
+    from torchvision.datasets import CIFAR10
+
+    return downloaded("cifar10", CIFAR10, root=root, validation=validation, split_seed=split_seed)

@@ -1,0 +1,132 @@
+"""From what a person types to a sweep's jobs: what is said of the sweep, and what of its grid."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from cnnlab.config.compose import compose
+from cnnlab.config.schema import COMMAND, Sweep, command_of
+from cnnlab.core.errors import Refused, unknown_key
+from cnnlab.planning.grammar import parsed, read
+from cnnlab.planning.grid import Expansion, Grid
+from hydra_plugins.cnnlab._config import CnnlabLauncherConf
+
+OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
+"""Hydra's settings that the plan decides."""
+
+
+def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
+    """The jobs of a command.
+
+    A key that only some options have is set where it can be: with `activation=relu,silu
+    activation.beta=1,2` there is one job for relu, planned twice, and two for silu.
+
+    Args:
+        hydras: overrides of Hydra's own settings
+        arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
+    """
+    found = Expansion()
+    hydras = [text for text in hydras if _usable(text, hydras, found.faults)]
+    typed = read(arguments, found.faults)
+    chosen = typed.pop("sweeps", [])
+    if len(chosen) > 1:
+        found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
+    known = [f"sweep.{name}" for name in Sweep.__dataclass_fields__]
+    for key in [key for key in typed if key.startswith("sweep.") and key not in known]:
+        found.faults.append(unknown_key(key, known))
+        del typed[key]
+    said = [f"{key}={each[0]}" for key, each in typed.items() if _is_commands(key)]
+    typed = {key: each for key, each in typed.items() if not _is_commands(key)}
+    fixed = (*hydras, *(f"sweeps={name}" for name in chosen[:1]))
+    try:
+        base, hydra = compose((*fixed, *said))
+        found.command = command_of(base)
+    except Refused as refused:
+        found.faults += refused.faults
+        return found
+    found.launcher = hydra["launcher"]
+    params = [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in (hydra["sweeper"].get("params") or {}).items()
+    ]
+    listed = read(params, found.faults)
+    typed_seeds, typed_said = typed.pop("seed", None), any(t.startswith("seeds=") for t in said)
+    listed_seeds = listed.pop("seed", None)
+    seeds = _seeds(found, base["seed"], typed_seeds, typed_said, listed_seeds)
+    found.factors = tuple(listed)
+    Grid(found, fixed, {**listed, **typed}, seeds).fill()
+    found.faults = list(dict.fromkeys(found.faults))
+    return found
+
+
+def _is_commands(key: str) -> bool:
+    return key in COMMAND or key.startswith("sweep.")
+
+
+def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:
+    """Whether an override of Hydra's own settings can be used; what is wrong is appended."""
+    if text.lstrip("+~").startswith(OURS) or text.partition("=")[0] == "hydra.launcher":
+        faults.append(
+            f"{text}: the plan decides this; choose the folder with outputs=... and name=..., the "
+            "launcher with hydra/launcher=..."
+        )
+        return False
+    try:
+        override = parsed(text)
+    except Refused as refused:
+        faults += refused.faults
+        return False
+    if override.is_sweep_override():
+        faults.append(
+            f"{text}: a sweep varies what its runs train with; Hydra's own settings are the same "
+            "for all. Give one value."
+        )
+        return False
+    known = [f"hydra.launcher.{name}" for name in CnnlabLauncherConf.__dataclass_fields__]
+    ours = not any(other.startswith("hydra/launcher=") for other in hydras)
+    key = override.key_or_group
+    if ours and key.startswith("hydra.launcher.") and key not in known:
+        faults.append(unknown_key(key, known[1:]))
+        return False
+    return True
+
+
+def _seeds(
+    found: Expansion,
+    base: Any,
+    typed: list[str] | None,
+    typed_said: bool,
+    listed: list[str] | None,
+) -> Sequence[Any]:
+    """The seeds that each variant is trained with; what is typed counts above a sweep file."""
+    given = found.command.seeds
+    typed_said = typed_said and given is not None
+    if typed is not None and typed_said:
+        found.faults.append(
+            f"seed={','.join(typed)} and seeds={given}: they say the same thing; give one of them."
+        )
+    texts = typed if typed is not None else listed
+    if given is not None and (typed is None or typed_said):
+        if isinstance(given, int):
+            return range(given)
+        seeds = list(given)
+    elif texts is not None:
+        # Hydra's parser takes 0.2 ms for each; a range may list a million.
+        seeds = [int(t) if t.isdecimal() else parsed(f"seed={t}").value() for t in texts]
+    else:
+        seeds = [base]
+    told = "seeds" if given is not None and typed is None else "seed"
+    if not seeds:
+        found.faults.append(f"{told}=[]: give at least one seed.")
+    times = Counter(map(_hashable, seeds))
+    twice = [seed for seed, count in times.items() if count > 1]
+    if twice:
+        found.faults.append(
+            f"{told}={','.join(map(str, seeds))}: {twice[0]} is given twice; a seed's run is the "
+            "same each time."
+        )
+    return list(times)
+
+
+def _hashable(seed: Any) -> Any:
+    return seed if isinstance(seed, int | float | str) or seed is None else str(seed)

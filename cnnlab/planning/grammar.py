@@ -1,0 +1,192 @@
+"""What a person types, one override at a time: its key, its values, and what is wrong with it.
+
+Hydra reads the grammar; what is here makes `lr=0.02` work although `lr` is a group.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from cnnlab.config.compose import GROUPS, options
+from cnnlab.config.schema import COMMAND, Config
+from cnnlab.core.errors import Refused, nearest, no_such
+
+ONE_VALUE = ("name", "outputs", *(key for key in COMMAND if key != "sweep"))
+"""Keys that are the same for all runs of a sweep, besides those of its design."""
+
+MOST_VALUES = 1_000_000
+"""As many may be listed of one key; more would fill the memory before they are counted."""
+
+
+def is_hydras(argument: str) -> bool:
+    """Whether an override is of Hydra's own settings."""
+    return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def normalise(argument: str) -> str:
+    """What a person types, as Hydra reads it.
+
+    `lr=0.01,0.02` becomes `lr.base=0.01,0.02`: `lr` is a config group, which takes names only. The
+    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back.
+
+    Raises:
+        Refused: if rates and schedules are mixed
+    """
+    if argument.startswith(("sweep.baseline=", "sweep.exclude=")):
+        return _requoted(argument)
+    if not argument.startswith("lr="):
+        return argument
+    try:
+        values = _values(parsed(argument), "lr")
+    except Refused:
+        return argument  # said again, with everything else, by `expand`
+    numeric = [_is_number(value) for value in values]
+    if all(numeric) and values:
+        return f"lr.base={argument[3:]}"
+    if any(numeric):
+        number = values[numeric.index(True)]
+        name = values[numeric.index(False)]
+        raise Refused(
+            f"{argument}: mixes rates and schedules. Sweep the rate with lr={number},..., or the "
+            f"schedule with lr=constant,{name} lr.base={number}."
+        )
+    return argument
+
+
+def _requoted(argument: str) -> str:
+    key, _, text = argument.partition("=")
+    if not text or text == "null" or "'" in text or '"' in text:
+        return argument
+    if not text.startswith("["):
+        return f"{key}='{text}'"
+    items: list[str] = []
+    for part in text.removeprefix("[").removesuffix("]").split(","):
+        if "=" in part or not items:
+            items.append(part.strip())
+        else:  # a comma between the values of one key
+            items[-1] += f",{part}"
+    return f"{key}=[{','.join(repr(item) for item in items if item)}]"
+
+
+def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
+    """The values given for each key; what cannot be used is left out, and said in `faults`."""
+    found = {}
+    for argument in arguments:
+        try:
+            override = parsed(normalise(argument))
+            key = override.key_or_group
+            known = [*GROUPS, "sweeps"]
+            if override.package is not None:
+                raise Refused(f"{argument}: a package (@) cannot be chosen here.")
+            if override.is_add() or override.is_force_add() or override.is_delete():
+                sign = override.input_line[0]
+                raise Refused(
+                    f"{argument}: configs are closed, '{sign}' cannot change their keys."
+                    f"{nearest(key, [*known, *top_level()])}"
+                )
+            if key in found and key in known:  # as Hydra has it; of other keys the last one counts
+                raise Refused(f"{key}: given twice; write its values in one list: {key}=a,b.")
+            values = _values(override, key)
+            if not values:
+                raise Refused(f"{argument}: lists no value.")
+            if len(values) > 1:
+                _refuse_several(argument, key)
+            if key in known:
+                wrong = [value for value in values if value not in options(key)]
+                besides = " or a positive number" if key == "lr" else ""
+                faults += [no_such(key, value, options(key), besides) for value in wrong]
+                values = [value for value in values if value not in wrong]
+            if values:
+                found[key] = values
+        except Refused as refused:
+            faults += refused.faults
+    return found
+
+
+def top_level() -> list[str]:
+    """The keys that a config has at its top."""
+    return [*Config.__dataclass_fields__, *COMMAND]
+
+
+@cache
+def parsed(argument: str) -> Override:
+    """An override as Hydra's parser reads it.
+
+    Raises:
+        Refused: if it is none
+    """
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise Refused(f"{argument}: cannot be read ({reason}). Write key=value.") from error
+
+
+def _values(override: Override, key: str) -> list[str]:
+    """Each value as text that Hydra reads as the same value again."""
+    if not override.is_sweep_override():
+        # As it was typed: Hydra's own way back to text would escape an interpolation.
+        is_group = key in (*GROUPS, "sweeps")
+        return [str(override.value()) if is_group else override.input_line.partition("=")[2]]
+    if not override.is_discrete_sweep():
+        raise Refused(
+            f"{override.input_line}: an interval has no end of values; list them, or use range()."
+        )
+    if isinstance(override.value(), Glob):
+        if key not in GROUPS:
+            raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
+        return override.value().filter(options(key))
+    values = list(islice(override.sweep_string_iterator(), MOST_VALUES + 1))
+    if len(values) > MOST_VALUES:
+        raise Refused(
+            f"{override.input_line}: lists more than {MOST_VALUES:,} values; no sweep.limit allows "
+            "as many."
+        )
+    return values
+
+
+def _refuse_several(argument: str, key: str) -> None:
+    """Whether a key can be a factor at all."""
+    if key == "device":
+        raise Refused(
+            f"{argument}: the device is no factor: a run's result should not depend on it. Give "
+            "one; hydra.launcher.devices=[0,1] shares a sweep between GPUs."
+        )
+    if key in ONE_VALUE or key == "sweep" or key.startswith("sweep."):
+        listed = " A list has brackets: seeds=[3,4,11]." if key == "seeds" else ""
+        raise Refused(
+            f"{argument}: all runs of a sweep share {key}, so it takes one value.{listed}"
+        )
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts are the same value: 0.01 and 1e-2."""
+    return one == other or value_of(one) == value_of(other)
+
+
+@cache
+def value_of(text: str) -> Any:
+    """A text as the value that Hydra reads."""
+    try:
+        value = parsed(f"x={text}").value()
+    except Refused:
+        return text
+    return value if isinstance(value, int | float | str) else text
+
+
+def held(values: Mapping[str, Sequence[str]], key: str, text: str) -> str | None:
+    """The one of a key's values that is the same as `text`."""
+    return next((value for value in values.get(key, ()) if same(value, text)), None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,308 @@
+"""The plan: the runs of a sweep, the identity of each, and which are still to train."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cnnlab.config.compose import GROUPS
+from cnnlab.config.schema import Command, Config, shown
+from cnnlab.config.targets import build
+from cnnlab.core.errors import Refused
+from cnnlab.data.dataset import Data
+from cnnlab.planning.expansion import expand
+from cnnlab.planning.grid import Expansion, Job
+from cnnlab.records import lookup, plan_file, writer
+from cnnlab.training import devices
+from cnnlab.training.devices import Limits
+
+STATES = ("done", "diverged", "failed", "partly trained", "pending")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant with one seed.
+
+    Attributes:
+        run_id: a hash of everything that determines the result
+        job: the config and where it comes from
+        fingerprint: of the images
+        directory: of the record
+        result: of result.json, if there is one that can be read
+        epoch: the last finished one of an unfinished run
+    """
+
+    run_id: str
+    job: Job
+    fingerprint: str
+    directory: Path
+    result: Mapping[str, Any] | None
+    epoch: int = 0
+
+    @property
+    def state(self) -> str:
+        """One of STATES."""
+        if self.result is not None:
+            return self.result["status"]
+        return "partly trained" if self.epoch else "pending"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a sweep.
+
+    Attributes:
+        name: of the sweep
+        folder: `<outputs>/<name>`
+        factors: the keys that were given several values, in the order that they were typed
+        baseline: the typed value of some keys, by key; empty where none was named
+        command: what is said of the sweep as a whole
+        runs: in the order of training, each once
+        notes: what was found on disk and is not used, and why
+    """
+
+    name: str
+    folder: Path
+    factors: tuple[str, ...]
+    baseline: Mapping[str, str]
+    command: Command
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder.parent
+
+    @property
+    def pending(self) -> list[Run]:
+        """The runs that this command trains."""
+        if self.command.force:
+            return list(self.runs)
+        states = (
+            "pending",
+            "partly trained",
+            *([self.command.retry] if self.command.retry else []),
+        )
+        return [run for run in self.runs if run.state in states]
+
+    @property
+    def reused(self) -> dict[str, int]:
+        """How many of the runs have their record in another sweep, by that sweep's name."""
+        counts: dict[str, int] = {}
+        for run in self.runs:
+            if run.directory.parent != self.folder and run.result is not None:
+                name = run.directory.parent.name
+                counts[name] = counts.get(name, 0) + 1
+        return counts
+
+
+@cache
+def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
+    """Plans a command. Nothing is trained and nothing is written.
+
+    Args:
+        hydras: overrides of Hydra's own settings
+        arguments: all others
+
+    Raises:
+        Refused: with every fault of the command, its data and its model
+    """
+    expansion = expand(hydras, arguments)
+    faults = expansion.faults + _faults_of_data(expansion.data, bool(expansion.faults))
+    if not faults:
+        faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
+    if faults:
+        raise Refused(faults)
+    jobs: dict[str, Job] = {}
+    for job in expansion.jobs:  # of equal runs the first stays
+        jobs.setdefault(run_id(job.config, load(job.config).fingerprint), job)
+    first = expansion.jobs[0].config
+    outputs = Path(first.outputs).expanduser()
+    name = first.name or f"adhoc-{_hash(sorted(jobs))[:8]}"
+    planned = _located(outputs / name, jobs, expansion)
+    differences = plan_file.difference(planned, expansion.factors)
+    if not differences:
+        return planned
+    own = "-".join(f"{shown(key)}-{pair[1]}" for key, pair in differences.items())
+    other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
+    if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
+        planned = _located(outputs / other, jobs, expansion)
+        if not plan_file.difference(planned, expansion.factors):
+            return planned
+    if "data.fingerprint" in differences:
+        raise Refused(
+            f"name={name}: {outputs / name} holds a sweep on other images than these (fingerprint "
+            f"{differences['data.fingerprint'][0]}). Give this one a name of its own."
+        )
+    raise Refused(
+        f"name={name}: {outputs / name} holds a sweep with {plan_file.told(differences, 0)}; this "
+        f"one has {plan_file.told(differences, 1)}. Give it another name, e.g. name={other}, or "
+        "vary the key in one sweep, its values with a comma between."
+    )
+
+
+def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
+    """The plan of jobs whose records lie, or will lie, in a folder."""
+    factors = _factors([job.values for job in jobs.values()])
+    everywhere = not expansion.command.force
+    found, useless = lookup.find(folder.parent, folder, jobs, elsewhere=everywhere)
+    runs = []
+    for identity, job in jobs.items():
+        fingerprint = load(job.config).fingerprint
+        there = found.get(identity)
+        if there is not None:
+            state = (there.directory, there.result, there.epoch)
+        else:
+            fresh = lookup.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
+            state = (fresh, None, 0)
+        runs.append(Run(identity, job, fingerprint, *state))
+    known = {run.directory.name for run in runs}
+    earlier = plan_file.read(folder / "plan.json") or {"runs": []}
+    known |= {run["directory"] for run in earlier["runs"]}
+    notes = {
+        **{path: f"{path}: {reason}" for path, reason in useless.items()},
+        **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
+    }
+    return Plan(
+        folder.name, folder, factors, expansion.baseline, expansion.command, tuple(runs),
+        tuple(notes.values()),
+    )  # fmt: skip
+
+
+def run_id(config: Config, fingerprint: str) -> str:
+    """A hash of everything that determines a run's result."""
+    relevant = {
+        key: value for key, value in asdict(config).items() if key not in plan_file.IRRELEVANT
+    }
+    augment = relevant["augment"]
+    for part in (*(relevant[group] for group in GROUPS if group in relevant), *augment.values()):
+        if "_target_" in part:
+            part["_target_"] = _named(part["_target_"])
+    relevant["augment"] = list(augment.items())  # here the order matters
+    for key, value in plan_file.LATER.items():  # so that older records are found
+        *path, last = key.split(".")
+        node = relevant
+        for name in path:
+            node = node[name]
+        if last in node and node[last] == value:
+            del node[last]
+    return _hash([writer.SCHEMA_VERSION, fingerprint, relevant])
+
+
+def _named(target: str) -> str:
+    """A part by its group and its name, wherever its file lies: files may move, ids may not."""
+    return re.sub(r"^cnnlab\.parts\.", "cnnlab.", target)
+
+
+def load(config: Config) -> Data:
+    """The data of a config, read once a process.
+
+    Raises:
+        Refused: if the data cannot be used
+    """
+    return _load(config.data)
+
+
+def _load(part: Mapping[str, Any]) -> Data:
+    key = json.dumps(part, sort_keys=True)
+    if key not in _loaded:
+        _loaded[key] = build(part)
+    return _loaded[key]
+
+
+_loaded: dict[str, Data] = {}
+
+
+def data_of(runs: Sequence[Run]) -> dict[str, Data]:
+    """The data of runs, by a key of its own: what `adopt` takes in another process."""
+    keys = {json.dumps(run.job.config.data, sort_keys=True): run for run in runs}
+    return {key: load(run.job.config) for key, run in keys.items()}
+
+
+def adopt(data: Mapping[str, Data]) -> None:
+    """Takes data that another process has read for what `load` would read."""
+    _loaded.update(data)
+
+
+def _slug(job: Job, factors: Sequence[str]) -> str:
+    """A short readable directory name of what sets a run apart in its sweep."""
+    keys = [*factors, "seed"]
+    values = {**job.values, "seed": job.config.seed}
+    parts = [f"{shown(key)}-{values[key]}" for key in keys if key in values]
+    text = "_".join(parts).replace("+", "")  # 1e+30
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
+
+
+def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """The keys whose value differs between rows, or is given in some only."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
+
+
+def _hash(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[str]:
+    """What is wrong with the images. A command that is refused anyway begins no download."""
+    faults = []
+    for part in parts:
+        if refused and "path" not in part:
+            continue
+        try:
+            _load(part)
+        except Refused as error:
+            faults += error.faults
+        except MemoryError as error:
+            faults.append(f"data: the images do not fit into memory: {error}.")
+    return faults
+
+
+def _faults_of_launcher(expansion: Expansion) -> list[str]:
+    """What is wrong with the settings of our launcher; another one checks its own."""
+    settings = expansion.launcher
+    if not settings["_target_"].startswith("hydra_plugins.cnnlab."):
+        return []
+    faults = []
+    device = expansion.jobs[0].config.device
+    for check in (
+        lambda: devices.environments(**devices.chosen(settings), device=device),
+        lambda: Limits(settings["timeout"], settings["tries"], settings["stack"]),
+    ):
+        try:
+            check()
+        except Refused as refused:
+            faults += refused.faults
+    return faults
+
+
+def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
+    """What is wrong with a model or a device, of configs that are right by themselves."""
+    from cnnlab.training.assemble import assemble
+    from cnnlab.training.device import resolve
+
+    faults = []
+    checked = set()
+    for job in jobs:
+        config, data = job.config, load(job.config)
+        told = (config.device, config.precision, config.evaluate_test)
+        structure = json.dumps(
+            [config.model, config.norm, config.activation, data.shape, data.fingerprint, told]
+        )
+        if structure in checked:
+            continue
+        checked.add(structure)
+        try:
+            assemble(config, data.shape, len(data.classes))
+        except ValueError as error:
+            faults.append(str(error))
+        if config.evaluate_test and data.test is None:
+            faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
+        if config.precision == "tf32" and resolve(config.device).type != "cuda":
+            faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
+    return faults

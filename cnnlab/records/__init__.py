@@ -1,0 +1,1 @@
+"""What runs leave on disk: written, found again, read."""

@@ -1,0 +1,149 @@
+"""What is on disk already: which run's record lies where, and what lies there that is of no use."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab.records import checkpoint, writer
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run's record.
+
+    Attributes:
+        directory: where it lies
+        result: of result.json; None while the run is unfinished
+        epoch: the last finished one of an unfinished run
+    """
+
+    directory: Path
+    result: Mapping[str, Any] | None
+    epoch: int = 0
+
+    @property
+    def rank(self) -> int:
+        """The lower, the more is done."""
+        if self.result is None:
+            return 1
+        return 0 if self.result["status"] in writer.FINISHED else 2
+
+
+def find(
+    outputs: Path, own: Path, run_ids: Iterable[str], *, elsewhere: bool = True
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """The records of runs, in whatever sweep they lie; the sweep's own folder comes first.
+
+    Args:
+        outputs: the folder of all records
+        own: the sweep's folder
+        run_ids: of the runs that are looked for
+        elsewhere: also in other sweeps
+
+    Returns:
+        by run id, the record of each run that has one; and by directory, why what is in it is of
+        no use although its name ends like that of a run
+    """
+    wanted: dict[str, list[str]] = {}
+    for run_id in run_ids:
+        wanted.setdefault(run_id[:8], []).append(run_id)
+    found: dict[str, Found] = {}
+    useless: dict[str, str] = {}
+    others = [each for each in _subfolders(outputs) if each != own] if elsewhere else []
+    for folder in [own, *others]:
+        for directory in _subfolders(folder):
+            identities = wanted.get(_id8(directory.name))
+            if identities is None:
+                continue
+            candidate, reason = _look(directory)
+            if reason is not None and folder == own:
+                useless[str(directory)] = reason
+            for identity, each in candidate:
+                if identity in identities and (
+                    identity not in found or each.rank < found[identity].rank
+                ):
+                    found[identity] = each
+    return found, useless
+
+
+def strangers(folder: Path, known: Iterable[str]) -> list[str]:
+    """What lies in a sweep's folder and is neither a record nor of the sweep, each with a reason.
+
+    Args:
+        folder: of the sweep
+        known: the names of the directories that its runs have
+    """
+    told = []
+    kept = {*known, "plan.json", "plan.unreadable.json", "report", writer.ASIDE}
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    for entry in entries:
+        if entry.name in kept or entry.name.startswith("."):
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            told.append(f"{entry.path}: no record")
+            continue
+        candidate, reason = _look(Path(entry.path))
+        if reason is not None:
+            told.append(f"{entry.path}: {reason}")
+        elif not candidate:
+            empty = not os.listdir(entry.path)
+            told.append(f"{entry.path}: {'an empty folder' if empty else 'no record'}")
+    return told
+
+
+def free(directory: Path, run_id: str) -> Path:
+    """A directory for a run's new record: that one, or with a number if something else is in it."""
+    candidate, number = directory, 1
+    while (candidate / "result.json").exists() or _anothers(candidate, run_id):
+        number += 1
+        candidate = directory.with_name(f"{directory.name}-{number}")
+    return candidate
+
+
+def _anothers(directory: Path, run_id: str) -> bool:
+    """Whether a directory holds the checkpoint of another run."""
+    state = checkpoint.read(directory, tensors=False)
+    return state is not None and state.run_id != run_id
+
+
+def _look(directory: Path) -> tuple[list[tuple[str, Found]], str | None]:
+    """The record in a directory with its run id, or why there is none to use."""
+    path = directory / "result.json"
+    if not path.exists():
+        state = checkpoint.read(directory, tensors=False)
+        return (
+            [] if state is None else [(state.run_id, Found(directory, None, state.epoch))]
+        ), None
+    result = writer.read_result(directory)
+    if result is not None:
+        return [(result["run_id"], Found(directory, result))], None
+    try:
+        version = json.loads(path.read_text(encoding="utf-8"))["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [], "result.json is damaged"
+    if version == writer.SCHEMA_VERSION:
+        return [], "result.json is incomplete"
+    return [], f"a record of schema version {version}; this is version {writer.SCHEMA_VERSION}"
+
+
+def _id8(name: str) -> str:
+    """The part of a directory's name that is a run's: `...-<id8>` or `...-<id8>-<number>`."""
+    head, _, tail = name.rpartition("-")
+    return head.rpartition("-")[2] if len(tail) < 8 and tail.isdecimal() else tail
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                e.name for e in entries if e.name[0] != "." and e.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names)]

@@ -1,0 +1,65 @@
+"""What a report has read, kept below `<sweep>/report/`, so that only what is new is read again.
+
+One file, whole or not there: the rows of all curves, and JSON for the rest. Nothing is unpickled.
+Without it, or where it is damaged or of another version, everything is read anew.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab import __version__
+from cnnlab.records import writer
+from cnnlab.records.reading.curves import NONE
+from cnnlab.records.reading.found import Found
+
+NAME = "report/cache.npz"
+
+VERSION = f"{__version__} {writer.SCHEMA_VERSION} 1"
+"""Of the program, of the records, and of what is made of them: raise the last with the latter."""
+
+_KEYS = [each.name for each in fields(Found) if each.name not in ("rows", "lasting")]
+
+
+def load(folder: Path) -> dict[str, Found]:
+    """What was read of a sweep, by directory; empty if that is not known."""
+    try:
+        with open(folder / NAME, "rb") as whole, np.load(whole, allow_pickle=False) as file:
+            told, rows = json.loads(file["told"].tobytes()), file["rows"]
+        if told["version"] != VERSION:
+            return {}
+        return _unpacked(told["runs"], rows)
+    except Exception:  # whatever is wrong with it, the records themselves are there
+        return {}
+
+
+def save(folder: Path, found: Mapping[str, Found]) -> None:
+    """Keeps what was read of a sweep, where its folder can be written into."""
+    lasting = {name: each for name, each in found.items() if each.lasting}
+    runs = {
+        name: [len(each.rows), *(getattr(each, key) for key in _KEYS)]
+        for name, each in lasting.items()
+    }
+    told = json.dumps({"version": VERSION, "runs": runs}).encode()
+    rows = np.concatenate([NONE, *(each.rows for each in lasting.values())])
+    buffer = io.BytesIO()
+    np.savez(buffer, told=np.frombuffer(told, dtype=np.uint8), rows=rows)
+    try:
+        writer.write(folder / NAME, buffer.getvalue())
+    except OSError:  # no rights, or a full disk: the next report reads everything once more
+        return
+
+
+def _unpacked(runs: Mapping[str, list], rows: np.ndarray) -> dict[str, Found]:
+    """Raises an exception if the parts do not fit together."""
+    if rows.dtype != float or rows.shape != (sum(each[0] for each in runs.values()), NONE.shape[1]):
+        raise ValueError("rows")
+    found, end = {}, 0
+    for name, (count, *values) in runs.items():
+        start, end = end, end + count
+        found[name] = Found(**dict(zip(_KEYS, values, strict=True)), rows=rows[start:end])
+    return found

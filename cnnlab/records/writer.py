@@ -1,0 +1,304 @@
+"""What a run leaves on disk: the schema of it, and the code that writes it.
+
+    <outputs>/<sweep>/plan.json                     the runs of the sweep
+    <outputs>/<sweep>/<slug>-<id8>/metrics.csv      a row an epoch: what the training computed
+                                   timing.csv       a row an epoch: how long it took
+                                   best.safetensors weights at the best validation accuracy
+                                   checkpoint       what resuming needs; gone once the run is done
+                                   result.json      written last; a run without it is unfinished
+    <outputs>/<sweep>/report/                       tables and pictures
+
+Times are kept apart from the metrics because they alone differ when a run is repeated: two runs
+of the same seed leave the same metrics.csv, byte for byte.
+"""
+
+import csv
+import io
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.files import leftovers, settle, whole
+from cnnlab.records import checkpoint
+
+SCHEMA_VERSION = 1
+"""Raised whenever a record's meaning changes; part of every run id."""
+
+METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+TIMING = ("epoch", "seconds", "memory_mb")
+
+ASIDE = "aside"
+"""The folder of a sweep that holds the records which `force=true` replaced."""
+
+FINISHED = ("done", "diverged")
+"""States that training again would only repeat."""
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What training found. Losses are means of cross-entropy in nats, accuracies in 0 to 1.
+
+    A value is None where the run did not get there.
+    """
+
+    status: str = "done"
+    """done, diverged or failed."""
+    error: str | None = None
+    best_val_accuracy: float | None = None
+    best_epoch: int | None = None
+    """Counted from 1; the first of equals."""
+    final_train_loss: float | None = None
+    final_train_accuracy: float | None = None
+    final_val_accuracy: float | None = None
+    test_accuracy: float | None = None
+    """Of the best weights; None unless evaluate_test=true."""
+    initial_loss: float | None = None
+    """Of the first batch, before the first step."""
+    parameters: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates of one image's forward pass."""
+
+
+@dataclass(kw_only=True)
+class Result(Outcome):
+    """The content of result.json: the outcome, of which run, and how it came about."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    name: str
+    """Of the sweep."""
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    """The option chosen in each config group."""
+    overrides: list[str]
+    data_fingerprint: str
+    seconds: float | None = None
+    stack_size: int = 1
+    device: str
+    versions: Mapping[str, str]
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+
+class Record:
+    """Writes one run's record into its directory.
+
+    A try that was cut short is continued from its checkpoint; without one that fits, its files are
+    replaced. A finished record is refused, and so is a result that is not this run's.
+
+    Attributes:
+        outcome: what training found so far
+        epoch: the last finished one; 0 before the first
+        place: among the runs that are given to a worker together: by it their log lines are known
+        stack_size: with how many runs, itself included, it is trained as one model
+
+    Args:
+        directory: made if it is missing
+        run_id: of the run
+        made_with: what its numbers depend on besides its config; a checkpoint that was made with
+            anything else is not continued. None: whatever it was made with
+
+    Raises:
+        FileExistsError: if the directory holds what must not be replaced
+    """
+
+    def __init__(
+        self, directory: Path, run_id: str = "", made_with: Mapping[str, Any] | None = None
+    ):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        earlier = read_result(self.directory)
+        if earlier is not None and earlier["status"] in FINISHED:
+            raise FileExistsError(f"{self.directory}: holds a finished record")
+        if earlier is None and (self.directory / "result.json").exists():
+            raise FileExistsError(f"{self.directory}: holds a result.json that is not this run's")
+        for path in leftovers(self.directory):
+            path.unlink(missing_ok=True)
+        found = checkpoint.read(self.directory)
+        fits = (
+            found is not None
+            and found.run_id == run_id
+            and (made_with is None or found.made_with == made_with)
+        )
+        self._checkpoint = (
+            found if fits else checkpoint.Checkpoint(run_id=run_id, made_with=made_with or {})
+        )
+        self.discarded = found is not None and found.epoch > 0 and not fits
+        """Whether there was a checkpoint that could not be continued."""
+        self.outcome = Outcome(**self._checkpoint.outcome)
+        self.place, self.stack_size = 0, 1
+        self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
+        self._before, self._began = self._checkpoint.seconds, time.perf_counter()
+        self._begin(fits)
+
+    def _begin(self, fits: bool) -> None:
+        """Makes the other files agree with the checkpoint, which comes first."""
+        if not fits:
+            checkpoint.write(self.directory, self._checkpoint)
+        for name in ("metrics.csv", "timing.csv", "best.safetensors", "result.json"):
+            (self.directory / name).unlink(missing_ok=True)
+        self._write_tables()
+        if self._best:
+            self._write_best()
+
+    @property
+    def epoch(self) -> int:
+        return self._checkpoint.epoch
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The trainer's arrays after that epoch, by name."""
+        tensors = self._checkpoint.tensors
+        return {name: each for name, each in tensors.items() if not name.startswith(_BEST)}
+
+    @property
+    def device(self) -> str:
+        """That the run was begun on."""
+        return self._checkpoint.made_with.get("device", "unknown")
+
+    @property
+    def seconds(self) -> float:
+        """That the run has taken so far, all its tries together."""
+        return self._before + time.perf_counter() - self._began
+
+    @property
+    def best_weights(self) -> dict[str, Any]:
+        """The weights at the best validation accuracy so far, arrays by name."""
+        return {name.removeprefix(_BEST): array for name, array in self._best.items()}
+
+    def best(self, weights: Mapping[str, Any]) -> None:
+        """Replaces best.safetensors.
+
+        Args:
+            weights: NumPy arrays by name
+        """
+        self._best = {_BEST + name: array for name, array in weights.items()}
+        self._write_best()
+
+    def add(
+        self,
+        metrics: Mapping[str, Any],
+        timing: Mapping[str, Any],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Notes a finished epoch, and all that is needed to go on from it.
+
+        Args:
+            metrics: a row of metrics.csv; keys as in METRICS
+            timing: a row of timing.csv; keys as in TIMING
+            state: the trainer's arrays, by name
+        """
+        self._checkpoint.epoch = metrics["epoch"]
+        self._checkpoint.metrics.append(dict(metrics))
+        self._checkpoint.timing.append(dict(timing))
+        self._checkpoint.outcome = asdict(self.outcome)
+        self._checkpoint.seconds = self.seconds
+        self._checkpoint.tensors = {**state, **self._best}
+        checkpoint.write(self.directory, self._checkpoint)
+        _append(self.directory / "metrics.csv", METRICS, metrics)
+        _append(self.directory / "timing.csv", TIMING, timing)
+
+    def finish(self, result: Result, *, keep_checkpoint: bool = False) -> None:
+        """Writes result.json: from now on the run is over.
+
+        Args:
+            result: its content
+            keep_checkpoint: of a run that failed through no fault of its own
+        """
+        write_json(self.directory / "result.json", asdict(result))
+        if not keep_checkpoint:
+            settle(self.directory)
+            (self.directory / checkpoint.NAME).unlink(missing_ok=True)
+
+    def _write_tables(self) -> None:
+        for name, columns, rows in (
+            ("metrics.csv", METRICS, self._checkpoint.metrics),
+            ("timing.csv", TIMING, self._checkpoint.timing),
+        ):
+            if rows:
+                write(self.directory / name, _csv(columns, rows, header=True))
+
+    def _write_best(self) -> None:
+        from safetensors.numpy import save
+
+        write(self.directory / "best.safetensors", save(self.best_weights))
+
+
+_BEST = "best/"
+
+
+def set_aside(directory: Path) -> None:
+    """Moves a record out of the way of a fresh one, into its sweep's folder `aside`."""
+    aside = directory.parent / ASIDE
+    aside.mkdir(exist_ok=True)
+    number = 1
+    while (aside / f"{directory.name}-{number}").exists():
+        number += 1
+    directory.rename(aside / f"{directory.name}-{number}")
+
+
+def tidy(directory: Path) -> None:
+    """Takes away what a process left in a finished record that was killed in its last moment."""
+    for path in (directory / checkpoint.NAME, *leftovers(directory)):
+        path.unlink(missing_ok=True)
+
+
+def drop_hollow(directory: Path) -> None:
+    """Takes away a directory that was made for a run which was then trained elsewhere."""
+    hollow = {".hydra", "run.log"}
+    if directory.is_dir() and {path.name for path in directory.iterdir()} <= hollow:
+        shutil.rmtree(directory)
+
+
+def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
+    """The last lines of a run: what came out, and where the record is."""
+    best = result["best_val_accuracy"]
+    place = f"Record: {directory}"
+    if best is None:
+        return [place]
+    return [f"Best validation accuracy: {best:.4f} (epoch {result['best_epoch']})", place]
+
+
+def read_result(directory: Path) -> dict[str, Any] | None:
+    """A run's result.json; None if it is missing, damaged or of another schema version."""
+    try:
+        found = json.loads((Path(directory) / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    expected = {f.name for f in fields(Result)}
+    valid = isinstance(found, dict) and expected <= found.keys()
+    return found if valid and found["schema_version"] == SCHEMA_VERSION else None
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """A file that appears whole or not at all."""
+    with whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON.
+
+    Raises:
+        ValueError: if a number is not finite, for which JSON has no word
+    """
+    write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:
+    new = not path.exists()
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        file.write(_csv(columns, [row], header=new))
+
+
+def _csv(columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]], *, header: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,95 @@
+"""What stands on a sweep's page, in its order."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cnnlab.records import writer
+from cnnlab.report.page import curves, figures, missing, runs, tables
+from cnnlab.report.page.document import document
+from cnnlab.report.page.words import Unit, chosen
+from cnnlab.statistics.analysis import Analysis
+
+STYLES = ("vendor/uPlot.min.css",)
+SCRIPTS = (
+    "vendor/uPlot.iife.min.js",
+    "static/cells.js",
+    "static/table.js",
+    "static/runs.js",
+    "static/curves.js",
+    "static/main.js",
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the numbers come from, of the first run that has a record.
+
+    Attributes:
+        command: that trains this run again
+        versions: of Python and of packages, in words
+        commit: of the program, empty where it is not known
+        dirty: whether its source was changed since
+    """
+
+    command: str
+    versions: str
+    commit: str
+    dirty: bool
+
+
+def page(analysis: Analysis, pictures: Mapping[str, bytes], *, made: datetime | None = None) -> str:
+    """The report of a sweep as one HTML file that needs nothing else.
+
+    Args:
+        analysis: of the sweep
+        pictures: PNG or SVG by file name, in the order of the page; `report.page.figures` has
+            words for the names that it knows
+        made: the time that stands in the footer; None: no time
+    """
+    sweep = analysis.sweep
+    return document(
+        "page.html.j2",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        sweep=sweep,
+        metric=chosen(analysis.metric),
+        headline=analysis.sentences[0],
+        sentences=analysis.sentences[1:],
+        state=missing.state(analysis),
+        figures=figures.figures(pictures, analysis),
+        tables=tables.tables(analysis),
+        runs=runs.runs(analysis),
+        curves=curves.curves(analysis),
+        smallest=_smallest(analysis),
+        report=_report(analysis),
+        origin=_origin(analysis),
+        made=made,
+    )
+
+
+def _smallest(analysis: Analysis) -> str:
+    unit = Unit(analysis.metric)
+    return f"{unit.scale * analysis.smallest:.6g} {unit.name}"
+
+
+def _report(analysis: Analysis) -> str:
+    """The command that makes this page again."""
+    words = [f"name={analysis.sweep.name}", f"metric={analysis.metric}"]
+    return shlex.join(["python", "-m", "cnnlab.report", *words])
+
+
+def _origin(analysis: Analysis) -> Origin | None:
+    table = analysis.sweep.runs
+    trained = table.loc[table["status"].isin(writer.FINISHED), "directory"]
+    told = writer.read_result(analysis.sweep.folder / trained.iloc[0]) if len(trained) else None
+    if told is None:
+        return None
+    commit = told.get("git_commit")
+    return Origin(
+        command=shlex.join(["python", "-m", "cnnlab.run", *map(str, told.get("overrides") or [])]),
+        versions=", ".join(f"{name} {of}" for name, of in (told.get("versions") or {}).items()),
+        commit=str(commit)[:10] if commit else "",
+        dirty=bool(told.get("git_dirty")),
+    )

@@ -1,0 +1,53 @@
+"""The list of all sweeps: outputs/index.html."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cnnlab.records.reading.sweeps import STATES
+from cnnlab.report.page.document import document
+from cnnlab.report.page.words import count
+
+SCRIPTS = ("static/listing.js",)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sweep in the list.
+
+    Attributes:
+        name: of the sweep
+        question: of its file, or None
+        headline: the first sentence of its report
+        counts: of runs, by state, as in `cnnlab.records.reading.sweeps.Sweep`
+        date: of its newest record, or None
+        link: to its page, relative to the list; None where it has no report
+    """
+
+    name: str
+    question: str | None = None
+    headline: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    date: datetime | None = None
+    link: str | None = None
+
+    @property
+    def troubles(self) -> list[tuple[str, int]]:
+        """The states that are counted besides done, and how many runs are in each."""
+        return [(state, self.counts[state]) for state in STATES[1:] if self.counts.get(state)]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def listing(rows: Iterable[Row]) -> str:
+    """The list of sweeps as one HTML file, in the order of `rows`."""
+    found = list(rows)
+    runs = sum(row.total for row in found)
+    return document(
+        "listing.html.j2",
+        scripts=SCRIPTS,
+        rows=found,
+        summed=f"{count(len(found), 'sweep')}, {count(runs, 'run')}",
+    )

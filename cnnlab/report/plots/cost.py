@@ -1,0 +1,188 @@
+"""Accuracy against cost: parameters, multiplications, seconds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from cnnlab.report.plots.levels import DECADE, ordered
+from cnnlab.report.plots.sheet import COLOURS, NOTE, empty, finished, panels
+from cnnlab.report.plots.text import basis, described, difference, fitted, row_of, unit
+from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.summary import LOSSES
+
+COSTS = {
+    "parameters": "parameters",
+    "macs": "multiply-adds (MACs) an image",
+    "run_seconds": "seconds of one run",
+}
+
+COLOURED = 6
+"""Levels that colours and shapes tell apart."""
+
+MARKERS = "osD^vP"
+
+MANY = 2000
+"""More dots than this are drawn as an image in the SVG."""
+
+QUICKER = 0.95
+"""Seconds vary by more than the rest from run to run."""
+
+EQUAL = 1e-9
+"""Costs that differ by a smaller share are the same."""
+
+
+def costs(analysis: Analysis) -> pd.DataFrame:
+    """The runs that are done or diverged, with run_seconds: a stack's seconds over its runs."""
+    runs = analysis.sweep.runs
+    runs = runs[runs["status"].isin(["done", "diverged"])].copy()
+    stack = pd.to_numeric(runs["stack_size"]).astype(float).fillna(1).clip(lower=1)
+    runs["run_seconds"] = pd.to_numeric(runs["seconds"]).astype(float) / stack
+    for name in ("parameters", "macs", analysis.metric):
+        runs[name] = pd.to_numeric(runs[name]).astype(float)
+    runs["value"] = runs[analysis.metric].where(runs["status"] == "done")
+    return runs
+
+
+def against_cost(runs: pd.DataFrame, cost: str, hue: str | None, axes: Axes) -> Axes:
+    """A dot for each run, a ring for each variant's mean; diverged runs lie on the lower edge.
+
+    Args:
+        runs: of `costs`
+        cost: the column along the x axis
+        hue: the factor that has the colours
+        axes: to draw on
+    """
+    levels = ordered(runs[hue]) if hue else [None]
+    for k, level in enumerate(levels):
+        some = runs[runs[hue].map(shown) == shown(level)] if hue else runs
+        axes.scatter(
+            some[cost], some["value"], s=18, alpha=0.55, color=COLOURS[k], marker=MARKERS[k], lw=0,
+            rasterized=len(runs) > MANY, label="run", zorder=3,
+        )  # fmt: skip
+        size = 60 if runs["variant"].nunique() <= 60 else 20
+        means = some[some["value"].notna()].groupby("variant")[[cost, "value"]].mean()
+        axes.scatter(
+            means[cost], means["value"], s=size, facecolor="none", edgecolor=COLOURS[k], lw=1.2,
+            marker=MARKERS[k], rasterized=len(means) > MANY, label="mean", zorder=4,
+        )  # fmt: skip
+    lost = runs[runs["status"] == "diverged"]
+    axes.plot(
+        lost[cost], np.zeros(len(lost)), "X", color="black", ms=7, clip_on=False, zorder=5,
+        transform=axes.get_xaxis_transform(), label="diverged", in_layout=False,
+    )  # fmt: skip
+    _scale(axes, runs[cost].dropna())
+    log = ", log scale" if axes.get_xscale() == "log" else ""
+    axes.set_xlabel(COSTS[cost] + log, size=NOTE)
+    return axes
+
+
+def _scale(axes: Axes, values: pd.Series) -> None:
+    """Logarithmic where costs span a decade; plain numbers below it."""
+    if len(values) and values.min() > 0 and values.max() / values.min() >= DECADE:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=6))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    # Numbers that differ in their fourth digit are written in full.
+    near = len(values) and values.max() - values.min() < 0.03 * values.abs().max()
+    written = "{:,.0f}".format if near and values.min() > 1000 else short
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+
+
+def short(value: float) -> str:
+    """`83.1k`, `2.02M`, `0.5`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def cost_figure(analysis: Analysis) -> Figure:
+    """A panel for each cost in which runs differ."""
+    note, runs = basis(analysis.sweep, analysis.summary), costs(analysis)
+    title = _title(analysis, runs)
+    done = runs[runs["value"].notna()]
+    if done.empty:
+        return empty("No finished run to show.", title, note)
+    shown_costs, equal = [], []
+    for name, words in COSTS.items():
+        some = runs[name].dropna()
+        if len(some) and some.max() - some.min() > EQUAL * some.abs().max():
+            shown_costs.append(name)
+        elif len(some):
+            value = f"{some.iloc[0]:,.0f}" if name != "run_seconds" else f"{some.iloc[0]:.3g}"
+            equal.append(f"{words}: {value} in every run")
+    if equal:
+        note += ". No panel for " + "; ".join(equal)
+    if not shown_costs:
+        return empty("All runs cost the same.", title, note)
+    hue = _hue(analysis)
+    figure, grid = panels(len(shown_costs), width=3.3, height=3.1, share=(False, True))
+    for axes, name in zip(grid, shown_costs, strict=True):
+        against_cost(runs, name, hue, axes)
+    grid[0].set_ylabel(fitted(analysis.label, 2.8, NOTE), size=NOTE)
+    return finished(figure, title, note, _legend(runs, hue))
+
+
+def _hue(analysis: Analysis) -> str | None:
+    """The factor that has the colours: the one with the largest effect that has few levels."""
+    summary = analysis.summary
+    few = [
+        name for name in analysis.sweep.factors
+        if 1 < summary[name].map(shown).nunique() <= COLOURED
+    ]  # fmt: skip
+    averages = analysis.effects[analysis.effects["at"] == ""]
+    size = averages["difference"].abs().groupby(averages["factor"]).max()
+    return max(few, key=lambda name: np.nan_to_num(size.get(name, 0.0)), default=None)
+
+
+def _legend(runs: pd.DataFrame, hue: str | None) -> list[tuple[Any, str]]:
+    signs = [
+        (Line2D([], [], color=COLOURS[k], marker=MARKERS[k], lw=0, ms=6), f"{hue}={shown(level)}")
+        for k, level in enumerate(ordered(runs[hue]) if hue else [])
+    ]
+    ring = {"mfc": "none", "lw": 0, "color": "0.3", "marker": "o"}
+    signs.append((Line2D([], [], color="0.3", marker="o", lw=0, ms=4.5), "a run"))
+    signs.append((Line2D([], [], **ring, ms=8), "a variant's mean"))
+    if (runs["status"] == "diverged").any():
+        signs.append((Line2D([], [], color="black", marker="X", lw=0, ms=7), "diverged"))
+    return signs
+
+
+def _title(analysis: Analysis, runs: pd.DataFrame) -> str:
+    """The quickest variant that is as good as the best."""
+    means = runs[runs["value"].notna()].groupby("variant")[["value", "run_seconds"]].mean()
+    if means.empty:
+        return f"No run has a {analysis.label} yet"
+    loss = analysis.metric in LOSSES
+    best = means["value"].idxmin() if loss else means["value"].idxmax()
+    behind = (means["value"] - means.at[best, "value"]).abs()
+    seconds = means.loc[behind <= analysis.smallest, "run_seconds"].dropna()
+    quick = seconds.idxmin() if len(seconds) else best
+    factors = analysis.sweep.factors
+    value = f"{analysis.label} {means.at[best, 'value']:.3f}"
+    if len(means) > 1 and means["value"].nunique() == 1:
+        return f"Every variant has the same {value}"
+    if len(means) == 1:
+        return f"{value[0].upper()}{value[1:]}{_takes(means, best)}"
+    told = f"{described(row_of(analysis.summary, best), factors)}: {value}"
+    near = difference(analysis.smallest, analysis.metric, 3, "").rstrip("0").rstrip(".")
+    within = f"within {near} {unit(analysis.metric)} of it"
+    ratio = means.at[quick, "run_seconds"] / means.at[best, "run_seconds"]
+    if not ratio < QUICKER:
+        return f"Best is {told}{_takes(means, best)}; none {within} is quicker"
+    name = described(row_of(analysis.summary, quick), factors)
+    return f"Best is {told}; {name} is {within} and takes {ratio:.0%} of the seconds"
+
+
+def _takes(means: pd.DataFrame, variant: int) -> str:
+    seconds = means.at[variant, "run_seconds"]
+    return f", {short(seconds)} seconds a run" if seconds == seconds else ""

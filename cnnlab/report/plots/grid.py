@@ -1,0 +1,71 @@
+"""The result of each variant: a heat map where two or three factors cross, else dots."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cnnlab.report.plots.dots import ROWS, TOLD, dots_sheet
+from cnnlab.report.plots.heat import heat_maps
+from cnnlab.report.plots.sheet import finished
+from cnnlab.report.plots.text import basis, described, row_of, seeds
+from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.summary import LOSSES
+
+COLUMNS, LINES, PANELS = 8, 12, 6
+"""A larger heat map cannot be taken in."""
+
+FILLED = 0.5
+"""Share of a heat map's cells that must be in the sweep."""
+
+
+def grid_figure(analysis: Analysis) -> Figure:
+    """What each variant reached."""
+    note = basis(analysis.sweep, analysis.summary)
+    if is_map(analysis.summary, analysis.sweep.factors):
+        figure, legend, right = *heat_maps(analysis), 0
+        if analysis.summary["n"].max() > 1:
+            note += ". ±: 95% t interval of the mean over seeds"
+    else:
+        summary = analysis.summary
+        if len(summary) > ROWS:
+            note += f". The best {ROWS} of {len(summary):,} variants"
+            order = summary["mean"].sort_values(ascending=analysis.metric in LOSSES, kind="stable")
+            summary = summary.loc[order.index[:ROWS]]
+        figure, legend, right = *dots_sheet(analysis, summary), TOLD + 0.1
+    return finished(figure, finding(analysis), note, legend, (0, right))
+
+
+def is_map(summary: pd.DataFrame, factors: list[str]) -> bool:
+    """Whether the variants are the cells of a table that is full and small enough."""
+    if len(factors) not in (2, 3):
+        return False
+    *split, row, column = sorted(summary[name].map(shown).nunique() for name in factors)
+    small = row <= LINES and column <= COLUMNS and (not split or split[0] <= PANELS)
+    full = len(summary) >= FILLED * row * column * (split[0] if split else 1)
+    return small and full and row > 1
+
+
+def finding(analysis: Analysis) -> str:
+    """The best variant, in a line."""
+    summary, label = analysis.summary, analysis.label
+    means = summary["mean"].dropna()
+    if means.empty:
+        return f"No run has a {label} yet"
+    if len(means) > 1 and means.nunique() == 1:
+        return f"Every variant has the same {label}, {means.iloc[0]:.3f}"
+    best = means.idxmin() if analysis.metric in LOSSES else means.idxmax()
+    row = row_of(summary, best)
+    value = f"{label} {means[best]:.3f} ({_certainty(row)})"
+    if len(summary) == 1:
+        return value[0].upper() + value[1:]
+    direction = "Lowest" if analysis.metric in LOSSES else "Highest"
+    mean = " mean" if summary["n"].max() > 1 else ""
+    return f"{direction}{mean} with {described(row, analysis.sweep.factors)}: {value}"
+
+
+def _certainty(row: Mapping[str, Any]) -> str:
+    interval = f"95% CI {row['ci_low']:.3f} to {row['ci_high']:.3f}, " if row["n"] > 1 else ""
+    return f"{interval}{seeds(row)}"

@@ -1,0 +1,93 @@
+"""All that a report says of a sweep, computed once: tables in, tables and sentences out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cnnlab.config.schema import shown
+from cnnlab.core.metrics import LABELS
+from cnnlab.records.reading.sweeps import Sweep
+from cnnlab.statistics import summary as variants
+from cnnlab.statistics.effects import against, effects
+from cnnlab.statistics.interactions import interactions
+from cnnlab.statistics.matrix import places
+from cnnlab.statistics.sentences import sentences
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found.
+
+    Attributes:
+        sweep: its runs and epochs
+        metric: that is compared; see `cnnlab.core.metrics`
+        smallest: the smallest difference that would matter, in the metric's unit
+        summary: a row a variant, of `cnnlab.statistics.summary.summary`
+        effects: a row a comparison of levels, of `cnnlab.statistics.effects.effects`
+        against: a row a variant but the baseline, of `cnnlab.statistics.effects.against`
+        interactions: a row a pair of factors, of `cnnlab.statistics.interactions.interactions`
+        published: a row a published number, of `cnnlab.statistics.summary.published`
+        sentences: the answer in words; the first is the headline
+    """
+
+    sweep: Sweep
+    metric: str
+    smallest: float
+    summary: pd.DataFrame
+    effects: pd.DataFrame
+    against: pd.DataFrame
+    interactions: pd.DataFrame
+    published: pd.DataFrame
+    sentences: list[str]
+
+    @property
+    def label(self) -> str:
+        """The metric in words; how a run's number was chosen is part of them."""
+        return LABELS[self.metric]
+
+
+def analyse(
+    sweep: Sweep, metric: str, *, baseline: Mapping[str, Any] | None = None, smallest: float
+) -> Analysis:
+    """Compares the variants of a sweep.
+
+    Args:
+        sweep: as `cnnlab.records.reading.sweeps.read` gives it; has a run at least
+        metric: that is compared
+        baseline: the level of some factors that the others are compared with; None: what the
+            sweep's plan names
+        smallest: as in Analysis
+
+    Raises:
+        Refused: a baseline that the sweep does not have
+    """
+    runs, factors = sweep.runs, sweep.factors
+    base = _planned(sweep) if baseline is None else baseline
+    found = effects(runs, factors, metric, baseline=base, smallest=smallest)
+    crossed = interactions(runs, factors, metric)
+    summary = variants.summary(runs, factors, metric)
+    return Analysis(
+        sweep=sweep,
+        metric=metric,
+        smallest=smallest,
+        summary=summary,
+        effects=found,
+        against=against(runs, factors, metric, baseline=base, smallest=smallest),
+        interactions=crossed,
+        published=variants.published(runs, factors),
+        sentences=sentences(
+            summary, found, crossed, metric=metric, label=LABELS[metric], smallest=smallest
+        ),
+    )
+
+
+def _planned(sweep: Sweep) -> dict[str, Any]:
+    """What the sweep's plan names as its baseline, of what still varies."""
+    typed = {shown(key): value for key, value in sweep.baseline.items()}
+    return {
+        name: typed[name]
+        for name in sweep.factors
+        if name in typed and places(list(sweep.runs[name].unique()), typed[name])
+    }

@@ -1,0 +1,111 @@
+"""From the table of runs to the table of variants."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEVEL = 0.95
+"""Of every interval."""
+
+LOSSES = ("final_train_loss",)
+"""Metrics of which less is better."""
+
+
+def t_interval(values: pd.Series, level: float = LEVEL) -> tuple[float, float]:
+    """Student's t interval of a mean: mean -+ t(n - 1) s / sqrt(n); NaN for fewer than two values.
+
+    Args:
+        values: independent, one a run
+        level: of confidence
+    """
+    count = len(values)
+    if count < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
+    return values.mean() - half, values.mean() + half
+
+
+def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame:
+    """One row a variant, in the order of the sweep.
+
+    Args:
+        runs: as in `cnnlab.records.reading.sweeps.Sweep`
+        factors: its columns that tell variants apart
+        metric: the column that is compared
+
+    Returns:
+        the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
+        unreadable records count as failed), mean, std (n - 1), ci_low, ci_high, best, seconds
+        (of one run, mean; of a run that was trained with others its share). A mean is of the n
+        runs that are done: where failed or diverged is not 0, it leaves those out.
+    """
+    groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
+    done = runs[runs["status"] == "done"]
+    values = pd.to_numeric(done[metric]).astype(float).groupby(done["variant"])
+    share = pd.to_numeric(done["seconds"]).astype(float) / done["stack_size"].astype(float)
+    seconds = share.groupby(done["variant"])
+    counts = pd.crosstab(runs["variant"], runs["status"]).reindex(
+        columns=["failed", "unreadable", "diverged", "pending"], fill_value=0
+    )
+    table = groups[list(factors)].copy()
+    table["n"] = values.count().reindex(table.index, fill_value=0)
+    table["failed"] = counts["failed"] + counts["unreadable"]
+    table["diverged"], table["pending"] = counts["diverged"], counts["pending"]
+    table["mean"], table["std"] = values.mean(), values.std()
+    freedom = np.maximum(table["n"] - 1, 1)
+    half = stats.t.ppf((1 + LEVEL) / 2, freedom) * table["std"] / np.sqrt(freedom + 1)
+    table["ci_low"], table["ci_high"] = table["mean"] - half, table["mean"] + half
+    table["best"] = values.min() if metric in LOSSES else values.max()
+    table["seconds"] = seconds.mean()
+    return table.reset_index(drop=True)
+
+
+def published(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """Published numbers beside ours: a row for each variant and metric that has one.
+
+    Returns:
+        variant, the factors, metric, published, measured (mean of the runs that are done),
+        difference (measured - published), deviations (difference in standard deviations of a
+        single run, pooled over the sweep's variants; NaN for fewer than two runs of this variant),
+        n; no rows where the sweep has no published numbers
+    """
+    prefix = "published."
+    given_of = [name for name in runs.columns if name.startswith(prefix)]
+    spread = {name: pooled_std(runs, name.removeprefix(prefix)) for name in given_of}
+    some = runs["variant"].isin(runs.loc[runs[given_of].notna().any(axis=1), "variant"])
+    rows = []
+    for variant, group in runs[some].groupby("variant", sort=True):
+        for column in given_of:
+            given = group[column].dropna()
+            if given.empty:
+                continue
+            metric = column.removeprefix(prefix)
+            values = group.loc[group["status"] == "done", metric].dropna().astype(float)
+            difference = values.mean() - given.iloc[0]
+            rows.append(
+                {
+                    "variant": variant,
+                    **{name: group[name].iloc[0] for name in factors},
+                    "metric": metric,
+                    "published": given.iloc[0],
+                    "measured": values.mean(),
+                    "difference": difference,
+                    "deviations": difference / spread[column] if len(values) > 1 else np.nan,
+                    "n": len(values),
+                }
+            )
+    columns = ["metric", "published", "measured", "difference", "deviations", "n"]
+    return pd.DataFrame(rows, columns=["variant", *factors, *columns])
+
+
+def pooled_std(runs: pd.DataFrame, metric: str) -> float:
+    """Standard deviation of a single run: sqrt(sum (n - 1) s^2 / sum (n - 1)) over the variants.
+
+    One variant's own few seeds would give a far less certain one. NaN where no variant has two
+    runs that are done, or all runs of each are equal.
+    """
+    done = runs[runs["status"] == "done"]
+    groups = pd.to_numeric(done[metric]).groupby(done["variant"])
+    freedom = groups.count() - 1
+    squares = (groups.var() * freedom)[freedom > 0].sum()
+    return np.sqrt(squares / freedom[freedom > 0].sum()) if squares > 0 else np.nan

@@ -1,0 +1,123 @@
+"""How many worker processes there are, which device each of them sees, what a job may take."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab.core.errors import Refused
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may take.
+
+    Attributes:
+        seconds: before a job counts as hanging; None: any time
+        tries: how often a job is begun whose process dies
+        stack: how many jobs a worker may be given at once; None: what is quickest
+
+    Raises:
+        Refused: with each limit that is none
+    """
+
+    seconds: float | None = None
+    tries: int = 2
+    stack: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.seconds is not None and not self.seconds > 0:
+            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
+        if self.tries < 1:
+            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
+        if self.stack is not None and self.stack < 1:
+            faults.append(f"hydra.launcher.stack={self.stack}: must be 1 or more.")
+        if faults:
+            raise Refused(faults)
+
+
+def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a launcher's settings, those that `environments` takes."""
+    return {key: settings[key] for key in ("workers", "devices", "per_device")}
+
+
+def environments(
+    *,
+    workers: int | None,
+    devices: Sequence[int] | None,
+    per_device: int,
+    device: str | None,
+) -> list[dict[str, str]]:
+    """One environment a worker.
+
+    Without a GPU there is one worker for each CPU core that this process may use; with GPUs there
+    is one for each, or `per_device`, and each sees its own GPU only, as `cuda:0`.
+
+    Args:
+        workers: how many, whatever the cores and devices
+        devices: which of the visible GPUs; None: all
+        per_device: workers of each GPU
+        device: that the runs ask for, as in `Config.device`; None: unknown
+
+    Raises:
+        Refused: with each setting that cannot be met
+    """
+    faults = []
+    for name, number in (("workers", workers), ("per_device", per_device)):
+        if number is not None and number < 1:
+            faults.append(f"hydra.launcher.{name}={number}: must be 1 or more.")
+    fixed = device is not None and device.startswith("cuda:")
+    visible = _visible() if device in (None, "auto", "cuda") else []
+    if devices is not None and (fixed or device in ("cpu", "mps")):
+        faults.append(f"hydra.launcher.devices: device={device} says already where runs train.")
+    elif devices is not None:
+        here = f"0 to {len(visible) - 1}" if visible else "none"
+        faults += [
+            f"hydra.launcher.devices: no CUDA device {index}; visible here: {here}."
+            for index in dict.fromkeys(devices)
+            if not 0 <= index < len(visible)
+        ]
+        if not devices or len(set(devices)) < len(devices):
+            faults.append(
+                f"hydra.launcher.devices={list(devices)}: name each device once; several workers "
+                "of one: hydra.launcher.per_device=2."
+            )
+    if faults:
+        raise Refused(faults)
+    if visible:
+        chosen = [visible[index] for index in (devices or range(len(visible)))]
+        slots = [{"CUDA_VISIBLE_DEVICES": name} for _ in range(per_device) for name in chosen]
+    elif fixed or device in ("cuda", "mps"):
+        slots = [{}] * per_device
+    else:
+        slots = [{}] * _cores()
+    if workers is None:
+        return slots
+    return [slots[index % len(slots)] for index in range(workers)]
+
+
+_DRIVERS = ("nvidia*", "dxg", "kfd")
+"""Devices that a driver for GPUs makes: NVIDIA's, Windows Subsystem for Linux's, AMD's."""
+
+
+def _cores() -> int:
+    from joblib import cpu_count  # knows of affinity and of containers' limits
+
+    return cpu_count()
+
+
+def _visible() -> list[str]:
+    """The names of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES has them."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None and not listed.strip():
+        return []
+    if "torch" not in sys.modules and not any(any(Path("/dev").glob(name)) for name in _DRIVERS):
+        return []  # saves the import of PyTorch, 2 s
+    import torch
+
+    count = torch.cuda.device_count()
+    names = [name.strip() for name in listed.split(",")] if listed else list(map(str, range(count)))
+    return names[:count]

@@ -1,0 +1,153 @@
+"""Interactions, against R's answers on published data, pingouin and SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from test_effects import METRIC, grid, lose, table, wave
+
+from cnnlab.statistics.interactions import COLUMNS, anova, interactions
+
+TOOTH = {
+    ("VC", 0.5): [4.2, 11.5, 7.3, 5.8, 6.4, 10, 11.2, 11.2, 5.2, 7],
+    ("VC", 1.0): [16.5, 16.5, 15.2, 17.3, 22.5, 17.3, 13.6, 14.5, 18.8, 15.5],
+    ("VC", 2.0): [23.6, 18.5, 33.9, 25.5, 26.4, 32.5, 26.7, 21.5, 23.3, 29.5],
+    ("OJ", 0.5): [15.2, 21.5, 17.6, 9.7, 14.5, 10, 8.2, 9.4, 16.5, 9.7],
+    ("OJ", 1.0): [19.7, 23.3, 23.6, 26.4, 20, 25.2, 25.8, 21.2, 14.5, 27.3],
+    ("OJ", 2.0): [25.5, 26.4, 22.4, 24.5, 24.8, 30.9, 26.4, 27.3, 29.4, 23],
+}
+"""Length of odontoblasts of 60 guinea pigs by source and dose of vitamin C: R's `ToothGrowth`
+(Crampton 1947, J Nutr 33:491)."""
+
+WARP = {
+    ("A", "L"): [26, 30, 54, 25, 70, 52, 51, 26, 67],
+    ("A", "M"): [18, 21, 29, 17, 12, 18, 35, 30, 36],
+    ("A", "H"): [36, 21, 24, 18, 10, 43, 28, 15, 26],
+    ("B", "L"): [27, 14, 29, 19, 29, 31, 41, 20, 44],
+    ("B", "M"): [42, 26, 19, 16, 39, 28, 21, 39, 29],
+    ("B", "H"): [20, 21, 24, 17, 13, 15, 15, 16, 28],
+}
+"""Breaks of yarn by wool and tension: R's `warpbreaks` (Tukey 1977, Exploratory Data Analysis)."""
+
+
+def runs_of(cells, *names):
+    """One run a value; its place in the list is its seed."""
+    variants = [dict(zip(names, cell, strict=True)) for cell in cells]
+    seeds = len(next(iter(cells.values())))
+    return table(variants, seeds, lambda v, seed: cells[tuple(v.values())][seed])
+
+
+@pytest.mark.parametrize(
+    ("cells", "f", "df", "p"),
+    [
+        # R: summary(aov(len ~ supp * factor(dose), ToothGrowth)): supp:dose 2, 54: 4.107 0.021860
+        (TOOTH, 4.107, (2, 54), 0.021860),
+        # R: summary(aov(breaks ~ wool * tension, warpbreaks)): wool:tension 2, 48: 4.189 0.021044
+        (WARP, 4.189069, (2, 48), 0.021044),
+    ],
+)
+def test_published_interactions(cells, f, df, p):
+    row = interactions(runs_of(cells, "one", "other"), ["one", "other"], METRIC, blocks=None)
+    row = row.iloc[0]
+    assert row["F"] == pytest.approx(f, abs=5e-3)
+    assert (row["df"], row["df_residual"]) == df
+    assert row["p"] == row["p_holm"] == pytest.approx(p, abs=5e-7)
+    assert row["verdict"] == ("interaction" if p < 0.05 else "no evidence")
+    assert row["levels"] == f"{len({a for a, _ in cells})} x {len({b for _, b in cells})}"
+
+
+DRAWN = [
+    0.692, 0.6868, 0.6975, 0.7042, 0.7314, 0.7211, 0.7145, 0.7122, 0.7075, 0.7163, 0.7027, 0.6877,
+    0.7104, 0.736, 0.722, 0.7027, 0.6992, 0.6884, 0.6937, 0.6951, 0.7129, 0.7255, 0.7194, 0.7141,
+    0.7041, 0.7083, 0.6836, 0.6974, 0.7102, 0.7183, 0.7071, 0.7202, 0.7096, 0.707, 0.6995, 0.706,
+    0.7191, 0.7164, 0.7322, 0.7189, 0.7317, 0.7272, 0.7, 0.7227, 0.729, 0.7403, 0.7404, 0.7201,
+]  # fmt: skip
+"""A 2 x 3 x 2 grid (f, g, h) of 4 seeds; the seed varies fastest, then h, g, f."""
+
+
+def drawn():
+    left = iter(DRAWN)
+    return grid(4, lambda v, seed: next(left), f=[0, 1], g=[0, 1, 2], h=[0, 1])
+
+
+def test_a_grid_within_seeds_is_pingouin():
+    """pingouin 0.7.0, means over h: rm_anova(m, dv, within=["f", "g"], subject="seed"): f * g
+    F 4.494187 (2, 6), eps 0.577017, p-GG 0.111792; and so for the other two pairs."""
+    found = interactions(drawn(), ["f", "g", "h"], METRIC)
+    assert found.columns.tolist() == list(COLUMNS)
+    assert found[["factor", "other"]].values.tolist() == [["f", "g"], ["f", "h"], ["g", "h"]]
+    assert found["F"].tolist() == pytest.approx([4.494187, 0.845443, 0.476590], abs=1e-6)
+    assert found["df_residual"].tolist() == [6, 3, 6]
+    assert found["epsilon"].tolist() == pytest.approx([0.577017, 1, 0.706673], abs=1e-6)
+    assert found["p"].tolist() == pytest.approx([0.111792, 0.425654, 0.589826], abs=1e-6)
+    assert found["p_holm"][0] == pytest.approx(3 * 0.111792, abs=3e-6)
+    assert found["combinations"].tolist() == [2, 3, 2]
+    assert set(found["comparisons"]) == {3}
+
+
+def test_with_two_levels_each_it_is_the_paired_t_test_of_the_difference_of_differences():
+    cells = {
+        ("a", "x"): (1, 2, 2), ("a", "y"): (2, 3, 5), ("b", "x"): (3, 4, 4), ("b", "y"): (6, 8, 7),
+    }  # fmt: skip
+    row = interactions(runs_of(cells, "one", "other"), ["one", "other"], METRIC).iloc[0]
+    ax, ay, bx, by = (np.array(each) for each in cells.values())
+    test = stats.ttest_rel(by - bx, ay - ax)
+    assert row["F"] == pytest.approx(test.statistic**2)
+    assert row["p"] == pytest.approx(test.pvalue)
+    assert row["epsilon"] == pytest.approx(1)
+
+
+def test_a_cell_that_varies_a_hundred_times_more_makes_no_interaction():
+    """Under no effect at most 5% may be called one: of 400 sweeps 20 +- 4.4."""
+    random = np.random.default_rng(0)
+    noise = np.ones((2, 3))
+    noise[1, 2] = 100
+    p = [anova(noise * random.normal(size=(5, 2, 3)), True)["p"] for _ in range(400)]
+    assert np.mean(np.array(p) < 0.05) < 0.05 + 2 * 0.011
+
+
+def test_a_level_with_a_cell_that_diverged_is_left_out_and_told():
+    runs = grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2, 1.0])
+    partly = lose(runs, "diverged", norm="none", lr=1.0)
+    row = interactions(partly, ["norm", "lr"], METRIC).iloc[0]
+    assert (row["levels"], row["left_out"], row["n"]) == ("2 x 2", "lr=1.0", 3)
+    alone = interactions(runs[runs["lr"] < 1], ["norm", "lr"], METRIC).iloc[0]
+    assert row["F"] == pytest.approx(alone["F"])
+
+
+def test_a_combination_of_the_rest_that_lacks_a_cell_is_left_out_and_told():
+    runs = lose(drawn(), "failed", f=1, g=2, h=1)
+    row = interactions(runs, ["f", "g", "h"], METRIC).iloc[0]
+    assert (row["levels"], row["combinations"], row["left_out"]) == ("2 x 3", 1, "h=1")
+
+
+def test_only_seeds_with_all_cells_count():
+    runs = lose(grid(4, wave, norm=["bn", "none"], lr=[0.1, 0.2]), "failed", norm="bn", seed=2)
+    assert interactions(runs, ["norm", "lr"], METRIC)["n"].tolist() == [3]
+
+
+def test_one_seed_is_no_verdict():
+    row = interactions(grid(1, wave, norm=["bn", "none"], lr=[0.1, 0.2]), ["norm", "lr"], METRIC)
+    row = row.iloc[0]
+    assert (row["n"], row["verdict"], row["comparisons"]) == (1, "no verdict", 0)
+    assert "add seeds=5" in row["why"]
+    assert np.isnan(row["p"])
+
+
+@pytest.mark.parametrize("lost", ["pending", "failed", "diverged"])
+def test_without_any_result_there_is_no_row(lost):
+    runs = lose(grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2]), lost, norm="bn")
+    assert interactions(runs, ["norm", "lr"], METRIC).empty
+
+
+def test_one_factor_or_one_level_gives_none():
+    assert interactions(grid(3, wave, norm=["bn", "none"]), ["norm"], METRIC).empty
+    runs = grid(3, wave, norm=["bn"], lr=[0.1, 0.2])
+    assert interactions(runs, ["norm", "lr"], METRIC).empty
+
+
+def test_parallel_lines_are_no_interaction_whatever_the_main_effects():
+    def value(v, seed):
+        return 0.1 * v["a"] + 0.2 * v["b"] + 0.01 * (seed * 7 % 3)
+
+    runs = grid(3, value, a=[1, 2], b=[1, 2])
+    assert interactions(runs, ["a", "b"], METRIC)["why"].tolist() == ["all differences are equal"]

@@ -1,0 +1,103 @@
+"""Layers, shapes, parameters and multiply-accumulates against arithmetic by hand."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from cnnlab.parts.activation.silu import silu
+from cnnlab.parts.model.simplenn import SimpleNN
+from cnnlab.parts.norm.bn import bn
+from cnnlab.parts.norm.none import none
+from cnnlab.training.cost import Layer, cost
+
+CIFAR = (3, 32, 32)
+
+
+def simplenn(shape=CIFAR, classes=10, norm=none, activation=nn.ReLU):
+    return SimpleNN(shape, classes, norm, activation)
+
+
+def test_simplenn_on_cifar_equals_arithmetic_by_hand():
+    assert cost(simplenn(), CIFAR) == [
+        # A convolution: outputs x inputs of one output; parameters with the shift.
+        Layer("conv1", (8, 28, 28), 8 * (75 + 1), 8 * 28 * 28 * 75),
+        Layer("norm1", (8, 28, 28), 0, 0),
+        Layer("activation1", (8, 14, 14), 0, 0),  # after the pool: ReLU may change places with it
+        Layer("conv2", (16, 12, 12), 16 * (72 + 1), 16 * 12 * 12 * 72),
+        Layer("norm2", (16, 12, 12), 0, 0),
+        Layer("activation2", (16, 6, 6), 0, 0),
+        Layer("pool", (16, 6, 6), 0, 0),  # called twice; the last shape
+        Layer("linear1", (120,), 576 * 120 + 120, 576 * 120),
+        Layer("activation3", (120,), 0, 0),
+        Layer("dropout1", (120,), 0, 0),
+        Layer("linear2", (84,), 120 * 84 + 84, 120 * 84),
+        Layer("activation4", (84,), 0, 0),
+        Layer("dropout2", (84,), 0, 0),
+        Layer("linear3", (10,), 84 * 10 + 10, 84 * 10),
+        Layer("", (10,), 82_030, 470_400 + 165_888 + 69_120 + 10_080 + 840),
+    ]
+
+
+def test_simplenn_on_other_images_equals_arithmetic_by_hand():
+    layers = {layer.name: layer for layer in cost(simplenn((1, 20, 33), 7), (1, 20, 33))}
+    assert layers["conv1"] == Layer("conv1", (8, 16, 29), 8 * 26, 8 * 16 * 29 * 25)
+    assert layers["conv2"] == Layer("conv2", (16, 6, 12), 16 * 73, 16 * 6 * 12 * 72)
+    assert layers["pool"].shape == (16, 3, 6)
+    assert layers["linear1"] == Layer("linear1", (120,), 288 * 120 + 120, 288 * 120)
+    assert layers["linear3"] == Layer("linear3", (7,), 84 * 7 + 7, 84 * 7)
+    assert layers[""].macs == 92_800 + 82_944 + 34_560 + 10_080 + 588
+
+
+def test_norm_and_learned_beta_count_as_parameters_and_not_as_macs():
+    plain = cost(simplenn(), CIFAR)[-1]
+    layers = {
+        layer.name: layer
+        for layer in cost(simplenn(norm=bn, activation=partial(silu, learned=True)), CIFAR)
+    }
+    assert layers["norm1"] == Layer("norm1", (8, 28, 28), 16, 0)
+    assert layers["norm2"] == Layer("norm2", (16, 12, 12), 32, 0)
+    assert layers["activation3"] == Layer("activation3", (120,), 1, 0)
+    assert layers[""] == Layer("", (10,), plain.parameters + 48 + 4, plain.macs)
+
+
+@pytest.mark.parametrize("shape", [CIFAR, (1, 28, 28), (3, 12, 12), (3, 20, 33)])
+def test_layers_add_up_to_the_whole(shape):
+    model = simplenn(shape, norm=bn)
+    *layers, whole = cost(model, shape)
+    assert whole.parameters == sum(layer.parameters for layer in layers)
+    assert whole.parameters == sum(p.numel() for p in model.parameters())
+    assert whole.macs == sum(layer.macs for layer in layers)
+
+
+def test_nested_strided_and_grouped_layers():
+    model = nn.Sequential(
+        nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=4, bias=False),
+        nn.Sequential(nn.ReLU(), nn.Conv2d(8, 2, 1)),
+    )
+    assert cost(model, (4, 9, 6)) == [
+        Layer("0", (8, 5, 3), 8 * 9, 8 * 5 * 3 * 9),  # one input channel a group
+        Layer("1.0", (8, 5, 3), 0, 0),
+        Layer("1.1", (2, 5, 3), 2 * 9, 2 * 5 * 3 * 8),
+        Layer("", (2, 5, 3), 72 + 18, 1_080 + 240),
+    ]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_model_is_not_changed(training):
+    model = simplenn(norm=bn).train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    cost(model, CIFAR)
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_model_is_not_changed_where_the_images_do_not_fit():
+    model = simplenn()
+    with pytest.raises(RuntimeError):
+        cost(model, (1, 32, 32))
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_hooks for module in model.modules())

@@ -1,0 +1,271 @@
+"""A stack of K is K runs: the same numbers, whoever is beside them.
+
+K variants, N images of a batch, C H W image, L classes.
+"""
+
+import pytest
+import torch
+from conftest import SMALL, config_of
+from safetensors.torch import load_file
+
+from cnnlab.config.compose import options
+from cnnlab.execution.grouping import MAY_DIFFER
+from cnnlab.planning import plan
+from cnnlab.records import checkpoint, writer
+from cnnlab.records.writer import Record
+from cnnlab.training.assemble import assemble
+from cnnlab.training.stack import Stack
+from cnnlab.training.train import train
+
+SHAPE, CLASSES = (3, 12, 12), 4
+
+
+def models(*overrides: str, seeds: tuple[int, ...] = (0, 1, 2)) -> list[torch.nn.Module]:
+    return [
+        assemble(config_of(*SMALL, *overrides, f"seed={seed}"), SHAPE, CLASSES) for seed in seeds
+    ]
+
+
+@pytest.mark.parametrize("norm", options("norm"))
+@pytest.mark.parametrize("training", [True, False])
+def test_a_stack_gives_each_modules_own_logits(norm, training):
+    images = torch.randn(3, 8, *SHAPE)  # (K, N, C, H, W)
+    stack = Stack(models(f"norm={norm}"))
+    found = stack(images, training=training)
+    for slot, model in enumerate(models(f"norm={norm}")):
+        model.train(training)
+        assert torch.allclose(found[slot], model(images[slot]), atol=1e-6)
+        for name, buffer in model.named_buffers():
+            assert torch.allclose(stack.buffers[name][slot].float(), buffer.float(), atol=1e-6)
+
+
+def test_images_without_a_leading_axis_are_shared():
+    images = torch.randn(8, *SHAPE)
+    stack = Stack(models())
+    each = stack(images.expand(3, *images.shape), training=False)
+    assert torch.allclose(stack(images, training=False), each, atol=1e-6)
+
+
+def test_weights_are_copies_that_load_puts_back():
+    stack = Stack(models("norm=bn"))
+    kept = stack.weights(1)
+    before = {name: tensor.clone() for name, tensor in kept.items()}
+    with torch.no_grad():
+        for tensor in stack.parameters.values():
+            tensor.add_(1)
+    assert all(torch.equal(kept[name], before[name]) for name in kept)
+    stack.load(1, kept)
+    assert all(torch.equal(stack.weights(1)[name], before[name]) for name in kept)
+    assert not torch.equal(stack.weights(0)["conv1.weight"], models()[0].conv1.weight)
+
+
+STACKS = {
+    "seeds": ["seed=0", "seed=1", "seed=2"],
+    "rates": ["lr=0.01", "lr=0.05", "lr=0.2"],
+    "schedules": ["lr=cosine", "lr=onecycle", "lr=step lr.every=1"],
+    "momenta and decays": [
+        "optimizer.momentum=0", "optimizer.momentum=0.5 optimizer.weight_decay=0.01",
+        "optimizer.weight_decay=0",
+    ],
+    "adamw": [
+        "optimizer=adamw lr=0.001", "optimizer=adamw optimizer.beta1=0.5",
+        "optimizer=adamw optimizer.weight_decay=0.5",
+    ],
+    "augmentations": ["augment=none", "augment=crop_flip", "augment=cutout augment.cutout.size=4"],
+    "losses": ["label_smoothing=0.1", "label_smoothing=0.3 clip_norm=0.5", "lr=0.02 clip_norm=1.0"],
+    "dropouts": ["model.dropout=0.3", "model.dropout=0.5 seed=1", "model.dropout=0.3 lr=0.02"],
+    "Swish": [f"activation=silu activation.beta={beta}" for beta in (2, 0.5, 3)],
+    "one that diverges": ["lr=0.01", "lr=1e20", "lr=0.02"],
+}  # fmt: skip
+
+
+BIASES_BEFORE_A_NORM = ("conv1.bias", "conv2.bias", "norm1.running_mean", "norm2.running_mean")
+"""Batch norm takes a bias away again: its gradient is rounding, which Adam makes a full step."""
+
+
+@pytest.mark.parametrize("norm", ["bn", "none"])
+@pytest.mark.parametrize("which", STACKS)
+def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_path):
+    configs = [
+        config_of(*SMALL, "epochs=2", f"norm={norm}", *overrides.split())
+        for overrides in STACKS[which]
+    ]
+    data = plan.load(configs[0])
+    together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(3)])
+    for slot, config in enumerate(configs):
+        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        assert together[slot].status == alone.status
+        assert together[slot].error == alone.error
+        assert together[slot].initial_loss == pytest.approx(alone.initial_loss, abs=2e-6)
+        assert together[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-4)
+        apart, beside = (
+            load_file(tmp_path / f"{place}{slot}" / "best.safetensors") if alone.best_epoch else {}
+            for place in ("alone", "together")
+        )
+        for name, weights in apart.items():
+            if (which, norm) == ("adamw", "bn") and name in BIASES_BEFORE_A_NORM:
+                continue
+            assert torch.allclose(beside[name].float(), weights.float(), atol=1e-4)
+    statuses = [outcome.status for outcome in together]
+    assert statuses == ["done", "diverged" if "diverges" in which else "done", "done"]
+
+
+TWO = {
+    "seed": ("seed=0", "seed=1"),
+    "lr": ("lr=0.01", "lr=cosine lr.base=0.05"),
+    "augment": ("augment=flip", "augment=crop"),
+    "optimizer.momentum": ("optimizer.momentum=0", "optimizer.momentum=0.5"),
+    "optimizer.weight_decay": ("optimizer.weight_decay=0", "optimizer.weight_decay=0.1"),
+    "optimizer.beta1": ("optimizer=adamw", "optimizer=adamw optimizer.beta1=0.5"),
+    "optimizer.beta2": ("optimizer=adamw", "optimizer=adamw optimizer.beta2=0.5"),
+    "optimizer.eps": ("optimizer=adamw", "optimizer=adamw optimizer.eps=0.1"),
+    "label_smoothing": ("label_smoothing=0", "label_smoothing=0.3"),
+    "clip_norm": ("clip_norm=null", "clip_norm=0.01"),
+    "patience": ("patience=1", "patience=null"),
+    "evaluate_test": ("evaluate_test=false", "evaluate_test=true"),
+    "name": ("name=a", "name=b"),
+    "activation.beta": ("activation=silu activation.beta=2", "activation=silu activation.beta=9"),
+    "model.dropout": ("model.dropout=0.2", "model.dropout=0.5"),
+}
+"""Two values for every key that may differ in a stack: whoever lists another gives it two here."""
+
+
+@pytest.mark.parametrize("key", sorted(MAY_DIFFER.keys() | TWO.keys()))
+def test_a_key_that_may_differ_gives_in_a_stack_what_it_gives_alone(key, tmp_path):
+    assert key in MAY_DIFFER
+    images = ("data=digits", "data.size=12") if key == "evaluate_test" else SMALL
+    configs = [config_of(*images, "epochs=3", "lr=0.02", *each.split()) for each in TWO[key]]
+    data = plan.load(configs[0])
+    together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(2)])
+    for slot, config in enumerate(configs):
+        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        for name, value in vars(alone).items():
+            close = pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
+            assert getattr(together[slot], name) == close, name
+    assert key == "name" or together[0] != together[1], "two values that make no difference"
+
+
+def test_a_model_that_knows_nothing_of_stacks_trains_in_one(tmp_path):
+    class Tiny(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(3 * 12 * 12, CLASSES)
+
+        def forward(self, x):
+            return self.linear(x.flatten(1))
+
+    stack = Stack([Tiny(), Tiny()])
+    logits = stack(torch.randn(2, 5, *SHAPE), training=True)
+    assert logits.shape == (2, 5, CLASSES)
+    gradients = torch.autograd.grad(logits[0].sum(), list(stack.parameters.values()))
+    assert all(gradient[1].abs().max() == 0 for gradient in gradients)  # no slot sees another
+
+
+def test_a_run_that_stops_early_leaves_and_the_others_go_on(tmp_path):
+    configs = [config_of(*SMALL, "epochs=6", *o.split()) for o in ("lr=0.05", "lr=1e-6 patience=2")]
+    data = plan.load(configs[0])
+    order = []
+    outcomes = train(
+        configs,
+        data,
+        [Record(tmp_path / "0"), Record(tmp_path / "1")],
+        ended=lambda slot, error: order.append((slot, error)),
+    )
+    assert order == [(1, None), (0, None)]
+    rows = [len((tmp_path / k / "metrics.csv").read_text().splitlines()) - 1 for k in "01"]
+    assert rows == [6, outcomes[1].best_epoch + 2]
+    alone = train(configs[:1], data, [Record(tmp_path / "alone")])[0]
+    assert outcomes[0].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
+    assert [outcome.status for outcome in outcomes] == ["done", "done"]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
+    most, tmp_path, monkeypatch
+):
+    from cnnlab.training.trainer import Trainer
+
+    configs = [config_of(*SMALL, "epochs=3", f"lr=0.0{k + 1}") for k in range(4)]
+    data = plan.load(configs[0])
+    whole, trained = Trainer.epoch, []
+
+    def short_of_memory(self, epoch, advance):
+        if epoch > 1 and self.stack.size > most:
+            raise MemoryError("no more")
+        trained.append((epoch, self.stack.size))
+        return whole(self, epoch, advance)
+
+    monkeypatch.setattr(Trainer, "epoch", short_of_memory)
+    records = [Record(tmp_path / str(k)) for k in range(4)]
+    outcomes = train(configs, data, records)
+    assert trained == [(1, 4)] + [(2, most), (3, most)] * (4 // most)
+    monkeypatch.undo()
+    for slot, config in enumerate(configs):
+        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        assert outcomes[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
+        assert records[slot].stack_size == most
+
+
+@pytest.mark.parametrize(("module", "function"), [(checkpoint, "write"), (writer, "_append")])
+def test_a_record_that_cannot_be_written_costs_only_its_own_run(
+    module, function, tmp_path, monkeypatch
+):
+    """To go on would leave out a row: training is an epoch ahead of the disk."""
+    configs = [config_of(*SMALL, "epochs=3", f"seed={seed}") for seed in range(3)]
+    data = plan.load(configs[0])
+    records = [Record(tmp_path / str(k)) for k in range(3)]
+    original, calls = getattr(module, function), []
+
+    def broken(path, *more):
+        if "1" in path.parts[-2:] and not calls:
+            calls.append(path)
+            raise OSError("the cable is out")
+        original(path, *more)
+
+    monkeypatch.setattr(module, function, broken)
+    ends = {}
+    train(configs, data, records, ended=lambda slot, error: ends.update({slot: str(error)}))
+    assert ends == {0: "None", 1: "the cable is out", 2: "None"}
+    for slot in (0, 2):
+        alone = train(configs[slot : slot + 1], data, [Record(tmp_path / f"alone{slot}")])[0]
+        found = records[slot].outcome.final_train_loss
+        assert found == pytest.approx(alone.final_train_loss, abs=1e-5)
+
+
+def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
+    from cnnlab.training.trainer import Trainer
+
+    configs = [config_of(*SMALL, "epochs=2", f"seed={seed}") for seed in range(3)]
+    whole = Trainer.epoch
+
+    def broken(self, epoch, advance):
+        if any(config.seed == 1 for config in self.configs):
+            raise ValueError("seed 1 is broken")
+        return whole(self, epoch, advance)
+
+    monkeypatch.setattr(Trainer, "epoch", broken)
+    ends = {}
+    records = [Record(tmp_path / str(k)) for k in range(3)]
+    train(configs, plan.load(configs[0]), records, ended=ends.__setitem__)
+    assert {slot: str(error) for slot, error in ends.items()} == {
+        0: "None", 1: "seed 1 is broken", 2: "None",
+    }  # fmt: skip
+    assert [record.epoch for record in records] == [2, 0, 2]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
+def test_a_compiled_stack_trains_as_an_eager_one(optimizer, tmp_path):
+    options = (*SMALL, "epochs=2", "norm=bn", "model.dropout=0.2", f"optimizer={optimizer}")
+    configs = [config_of(*options, f"lr=0.00{k + 1}") for k in range(2)]
+    data = plan.load(configs[0])
+    eager, fast = (
+        train(
+            configs,
+            data,
+            [Record(tmp_path / f"{compiled}{k}") for k in range(2)],
+            compiled=compiled,
+        )
+        for compiled in (False, True)
+    )
+    for one, other in zip(eager, fast, strict=True):
+        assert one.final_train_loss == pytest.approx(other.final_train_loss, abs=1e-4)

@@ -1,0 +1,29 @@
+"""The arithmetic of a step that is each variant's own, against PyTorch's for one."""
+
+import torch
+from torch.nn import functional as F
+
+from cnnlab.training.trainer import _clipped, _losses
+
+
+def test_each_variants_label_smoothing_is_pytorchs():
+    logits = torch.randn(3, 7, 5, dtype=torch.float64)  # (K, N, L)
+    labels = torch.randint(0, 5, (3, 7))
+    shares = [0.0, 0.1, 0.5]
+    found = _losses(logits, labels, torch.tensor(shares, dtype=torch.float64))
+    for slot, share in enumerate(shares):
+        own = F.cross_entropy(logits[slot], labels[slot], label_smoothing=share)
+        torch.testing.assert_close(found[slot], own, rtol=1e-12, atol=0)
+
+
+def test_each_variants_gradient_is_clipped_as_by_pytorch():
+    gradients = [torch.randn(3, 4, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64)]
+    limits = [0.5, 100.0, torch.inf]
+    found = _clipped(gradients, torch.tensor(limits, dtype=torch.float64))
+    for slot, limit in enumerate(limits):
+        own = [torch.nn.Parameter(torch.zeros_like(gradient[slot])) for gradient in gradients]
+        for parameter, gradient in zip(own, gradients, strict=True):
+            parameter.grad = gradient[slot].clone()
+        torch.nn.utils.clip_grad_norm_(own, limit)
+        for each, parameter in zip(found, own, strict=True):
+            torch.testing.assert_close(each[slot], parameter.grad, rtol=1e-12, atol=0)
