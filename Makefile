@@ -58,9 +58,10 @@ test-hydra14: setup ## the tests with Hydra 1.4 in the place of 1.3
 	$(BIN)/pip install --quiet --pre --upgrade --target .venv-hydra14 -c constraints-hydra14.txt hydra-core omegaconf
 	PYTHONPATH=.venv-hydra14 $(BIN)/python -m pytest
 
-lint: setup ## style and common mistakes
+lint: setup ## style, common mistakes, and the order of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 clean: ## take away caches and .venv; never outputs/
 	rm -rf $(VENV) .venv-hydra14 .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -15,7 +15,6 @@ import numpy as np
 
 from cnnlab.planning import plan
 from cnnlab.planning.plan import Plan, Run
-from cnnlab.records import plan_file
 from cnnlab.records.writer import METRICS, Result
 
 SEEDS = 10
@@ -45,7 +44,7 @@ def make(outputs: Path, runs: int, epochs: int = 30, name: str = "made") -> Plan
             "data=synthetic", "data.images=200", "data.size=12",
         ),
     )  # fmt: skip
-    plan_file.write(planned)
+    planned.write()
     for run in planned.runs:
         if run.result is None:
             _record(run, name)

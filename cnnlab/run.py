@@ -15,6 +15,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from cnnlab.config.compose import CONF, GROUPS, hydra_options, options, register_sweeps
+from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
 from cnnlab.core.console import console, labelled
 from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
@@ -25,17 +26,6 @@ from cnnlab.planning.grammar import is_hydras, normalise
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
-
-WORKERS = {
-    "workers": "Worker processes; without it, one for each CPU core, or GPU.",
-    "devices": "Which of the visible GPUs: [0,1].",
-    "per_device": "Workers of each GPU.",
-    "stack": "Runs that a worker trains as one model, at most; without it, what is quickest "
-    "by measurement.",
-    "timeout": "Seconds that one run may take before it counts as hanging.",
-    "tries": "How often a run is begun whose process dies; 2.",
-}
-"""What the help says of the launcher's settings."""
 
 EXAMPLES = """\
   python -m cnnlab.run norm=bn lr=0.02 epochs=10
@@ -133,7 +123,7 @@ def help_text() -> str:
     width = max(len(key) for key in keys)
     for key, text in keys.items():
         lines += labelled(f"  {key:{width}}  ", text)
-    workers = [row for key, text in WORKERS.items() for row in labelled(f"  {key:10}  ", text)]
+    workers = [row for key, text in SETTINGS.items() for row in labelled(f"  {key:10}  ", text)]
     lines += [
         "",
         "An option's own keys are in conf/<group>/<option>.yaml, e.g.",

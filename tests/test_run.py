@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, command, python_path
 
+from cnnlab.config.launcher import SETTINGS, LauncherConf
 from cnnlab.config.schema import COMMAND
 from cnnlab.planning.expansion import expand
 from cnnlab.records import checkpoint
 from cnnlab.records.writer import read_result
-from cnnlab.run import EXAMPLES, WORKERS
-from hydra_plugins.cnnlab._config import CnnlabLauncherConf
+from cnnlab.run import EXAMPLES
 
 QUICK = (*SMALL, "epochs=2")
 
@@ -352,4 +352,4 @@ def test_a_run_needs_nothing_from_our_launcher(launcher, grid, tmp_path):
 
 
 def test_the_help_tells_of_every_setting_of_the_launcher():
-    assert set(WORKERS) == set(CnnlabLauncherConf.__dataclass_fields__) - {"_target_"}
+    assert set(SETTINGS) == set(LauncherConf.__dataclass_fields__) - {"_target_"}

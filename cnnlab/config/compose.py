@@ -3,14 +3,13 @@
 from contextlib import nullcontext
 from functools import cache
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cnnlab.core.errors import Refused
+from cnnlab.core.provenance import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 SWEEPS = ROOT / "sweeps"
 

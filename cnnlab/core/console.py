@@ -89,3 +89,16 @@ def labelled(label: str, text: str) -> list[str]:
     return textwrap.wrap(
         text, 79, initial_indent=label, subsequent_indent=indent, break_on_hyphens=False
     )
+
+
+def duration(seconds: float) -> str:
+    """`3 s`, `2 min 5 s`, `1 h 20 min`, `3 d 4 h`."""
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    rest = round(seconds)
+    for index, (name, size) in enumerate(units):
+        if rest >= size or size == 1:
+            text = f"{rest // size} {name}"
+            if index + 1 < len(units) and rest % size >= units[index + 1][1]:
+                text += f" {rest % size // units[index + 1][1]} {units[index + 1][0]}"
+            return text
+    raise AssertionError

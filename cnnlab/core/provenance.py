@@ -4,9 +4,12 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from cnnlab import __version__
-from cnnlab.config.compose import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Of the source: where cnnlab/, conf/ and sweeps/ lie side by side."""
 
 
 @cache

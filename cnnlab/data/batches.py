@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from cnnlab.core.seeding import generator
+from cnnlab.data.augmentation import Operation, augment, draw
 from cnnlab.data.dataset import Data, Split
-from cnnlab.parts.augment import Operation, augment, draw
 
 EVALUATION_BATCH = 256
 """Images at a time where no gradient is needed; more leave a CPU's cache."""

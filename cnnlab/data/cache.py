@@ -8,7 +8,7 @@ import numpy as np
 from cnnlab.core.errors import Refused
 from cnnlab.core.files import whole
 from cnnlab.data.dataset import Arrays
-from cnnlab.parts.data.npz import read
+from cnnlab.data.npz_file import read
 
 Decoded = tuple[Arrays, Arrays | None, Arrays | None, Sequence[str]]
 """Training, validation and test arrays, and the classes' names."""

@@ -8,6 +8,7 @@ from typing import Any
 import cloudpickle
 
 from cnnlab.core.console import console, say
+from cnnlab.data.loading import load
 from cnnlab.execution import grouping, measuring
 from cnnlab.execution.launching import Unwatched, interrupts
 from cnnlab.execution.measuring import Choice, Kept, Measured, Question
@@ -69,7 +70,7 @@ def tuned(
 def question(runs: Sequence[plan.Run], workers: int, stack: int | None) -> Question:
     """What there is to measure of runs of a structure."""
     first = runs[0].job.config
-    per_epoch = math.ceil(len(plan.load(first).train) / first.batch_size)
+    per_epoch = math.ceil(len(load(first.data).train) / first.batch_size)
     epochs = sum(run.job.config.epochs - run.epoch for run in runs) / len(runs)
     most = min(math.ceil(len(runs) / workers), stack or measuring.MOST)
     sizes = [most] if stack else measuring.sizes(most)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnlab.config.schema import shown
-from cnnlab.core.console import console, labelled, say
+from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.planning import plan
 
 REFRESH = 0.2
@@ -224,16 +224,3 @@ def _cells(shown: _Row) -> list[Any]:
         row.append(f"acc {event['val_accuracy']:.3f}")
         row.append(f"{speed / 1000:.1f}k img/s")
     return row
-
-
-def duration(seconds: float) -> str:
-    """`3 s`, `2 min 5 s`, `1 h 20 min`, `3 d 4 h`."""
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    rest = round(seconds)
-    for index, (name, size) in enumerate(units):
-        if rest >= size or size == 1:
-            text = f"{rest // size} {name}"
-            if index + 1 < len(units) and rest % size >= units[index + 1][1]:
-                text += f" {rest % size // units[index + 1][1]} {units[index + 1][0]}"
-            return text
-    raise AssertionError

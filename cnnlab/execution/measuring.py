@@ -19,9 +19,9 @@ from typing import Any
 
 from cnnlab.config.schema import Config
 from cnnlab.core.provenance import versions
+from cnnlab.data.loading import adopt, load
 from cnnlab.execution import grouping
 from cnnlab.execution.workers.worker import Tell
-from cnnlab.planning import plan
 from cnnlab.records.writer import write_json
 from cnnlab.training.throughput import EPOCHS, STEPS, kind, pace
 
@@ -130,7 +130,7 @@ def sizes(most: int) -> list[int]:
 
 def measure(question: Question) -> list[Measured]:
     """Trains some steps in one way after the other; the first is alone and not compiled."""
-    data = plan.load(question.configs[0])
+    data = load(question.configs[0].data)
     found: list[Measured] = []
 
     def tried(size: int, compiled: bool) -> Measured:
@@ -162,7 +162,7 @@ class Jobs:
     """What calibrating workers do; see `cnnlab.execution.workers.worker.Job`."""
 
     def __init__(self, inherited: Any):
-        plan.adopt(inherited.open())
+        adopt(inherited.open())
 
     def __call__(self, payloads: Mapping[int, Question], tell: Tell) -> None:
         for number, question in payloads.items():

@@ -16,6 +16,7 @@ from cnnlab.core import events
 from cnnlab.core.console import console, say
 from cnnlab.core.errors import FAILED, INTERRUPTED
 from cnnlab.core.files import FULL
+from cnnlab.data.loading import adopt, datasets
 from cnnlab.data.sharing import Shared, share
 from cnnlab.execution import grouping
 from cnnlab.execution.choosing import tuned
@@ -25,7 +26,7 @@ from cnnlab.execution.launching import Crew
 from cnnlab.execution.workers.pool import WorkersBroken
 from cnnlab.planning import plan
 from cnnlab.planning.preview import preview
-from cnnlab.records import locks, plan_file, writer
+from cnnlab.records import locks, writer
 from cnnlab.training import devices
 
 Outcomes = dict[str, Mapping[str, Any]]
@@ -132,7 +133,7 @@ def _write(planned: plan.Plan, outcomes: Outcomes) -> None:
             run = replace(run, directory=planned.outputs / place.parent.name / place.name)
         runs.append(run)
     with locks.held(planned.outputs, f"plan {planned.name}"):
-        plan_file.write(replace(planned, runs=tuple(runs)))
+        replace(planned, runs=tuple(runs)).write()
 
 
 def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Sequence[JobReturn]:
@@ -142,7 +143,7 @@ def _launch(planned: plan.Plan, launcher: Launcher, outcomes: Outcomes) -> Seque
         return []
     if hasattr(launcher, "crew"):  # ours
         # Hydra defines its plugins' classes anew each time it searches for them: no isinstance.
-        with closing(share(plan.data_of(pending))) as shared:
+        with closing(share(datasets(run.job.config.data for run in pending))) as shared:
             return _launch_ours(planned, launcher, shared, outcomes)
     jobs = [overrides(planned, run) for run in pending]
     returns: list[JobReturn] = []
@@ -162,7 +163,7 @@ def _launch_ours(
     planned: plan.Plan, launcher: Launcher, shared: Shared, outcomes: Outcomes
 ) -> Sequence[JobReturn]:
     """Has our launcher train what is pending, in the way that is quickest here."""
-    plan.adopt(shared.open())  # and forget the first copy
+    adopt(shared.open())  # and forget the first copy
     pending = planned.pending
     workers = _environments(planned, launcher)
     choices = tuned(pending, workers, launcher.settings["stack"], shared)
@@ -190,7 +191,7 @@ def _go_on(begun: Mapping[int, Any], answer: Callable[[int, Any], None]) -> None
 
 
 def _prepare(shared: Shared) -> None:
-    plan.adopt(shared.open())
+    adopt(shared.open())
 
 
 def overrides(planned: plan.Plan, run: plan.Run, *, compiled: bool = False) -> list[str]:

@@ -18,9 +18,11 @@ from cnnlab.core import events
 from cnnlab.core.console import logged_to
 from cnnlab.core.files import FULL
 from cnnlab.core.provenance import git, versions
+from cnnlab.data.loading import load
 from cnnlab.planning import plan
 from cnnlab.planning.grid import Job
 from cnnlab.records import locks, lookup
+from cnnlab.records.identity import run_id
 from cnnlab.records.writer import FINISHED, Record, Result, read_result, summary
 
 log = logging.getLogger(__name__)
@@ -82,8 +84,8 @@ def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
     checked, command = validate(plain), command_of(plain)
     hydra = HydraConfig.get()
     planned = Path(hydra.runtime.output_dir)
-    fingerprint = plan.load(checked).fingerprint
-    identity = plan.run_id(checked, fingerprint)
+    fingerprint = load(checked.data).fingerprint
+    identity = run_id(asdict(checked), fingerprint)
     choices = {group: hydra.runtime.choices[group] for group in GROUPS}
     job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
     outputs = Path(checked.outputs).expanduser().resolve()
@@ -149,7 +151,7 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
             stack.enter_context(_crashes_in(runs[0].run.directory / "run.log"))
             train(
                 [each.run.job.config for each in runs],
-                plan.load(config),
+                load(config.data),
                 [each.record for each in runs],
                 compiled=bool(config.compile),
                 ended=ended,

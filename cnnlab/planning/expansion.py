@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnlab.config.compose import compose
+from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import COMMAND, Sweep, command_of
 from cnnlab.core.errors import Refused, unknown_key
 from cnnlab.planning.grammar import parsed, read
 from cnnlab.planning.grid import Expansion, Grid
-from hydra_plugins.cnnlab._config import CnnlabLauncherConf
 
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
@@ -82,11 +82,11 @@ def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:
             "for all. Give one value."
         )
         return False
-    known = [f"hydra.launcher.{name}" for name in CnnlabLauncherConf.__dataclass_fields__]
+    known = [f"hydra.launcher.{name}" for name in SETTINGS]
     ours = not any(other.startswith("hydra/launcher=") for other in hydras)
     key = override.key_or_group
     if ours and key.startswith("hydra.launcher.") and key not in known:
-        faults.append(unknown_key(key, known[1:]))
+        faults.append(unknown_key(key, known))
         return False
     return True
 

@@ -1,7 +1,7 @@
 """The plan: the runs of a sweep, the identity of each, and which are still to train."""
 
-import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.compose import GROUPS
-from cnnlab.config.schema import Command, Config, shown
-from cnnlab.config.targets import build
+from cnnlab.config.launcher import is_ours
+from cnnlab.config.schema import Command, shown
 from cnnlab.core.errors import Refused
-from cnnlab.data.dataset import Data
+from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
-from cnnlab.records import lookup, plan_file, writer
+from cnnlab.records import lookup, plan_file
+from cnnlab.records.identity import digest, run_id, settings
 from cnnlab.training import devices
 from cnnlab.training.devices import Limits
 
@@ -99,6 +99,25 @@ class Plan:
                 counts[name] = counts.get(name, 0) + 1
         return counts
 
+    def rows(self) -> list[plan_file.Row]:
+        """The runs as plan.json has them."""
+        return [
+            {
+                "run_id": run.run_id,
+                "directory": os.path.relpath(run.directory, self.folder),
+                "settings": settings(asdict(run.job.config), run.job.choices, run.fingerprint),
+                "published": dict(run.job.published),
+            }
+            for run in self.runs
+        ]
+
+    def write(self) -> None:
+        """Writes plan.json; its caller holds the plan's lock."""
+        plan_file.write(
+            self.folder, self.rows(), factors=self.factors, baseline=self.baseline,
+            question=self.command.question,
+        )  # fmt: skip
+
 
 @cache
 def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
@@ -112,26 +131,29 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         Refused: with every fault of the command, its data and its model
     """
     expansion = expand(hydras, arguments)
-    faults = expansion.faults + _faults_of_data(expansion.data, bool(expansion.faults))
+    asked = dict.fromkeys(job.config.device for job in expansion.jobs)
+    missing = [fault for device in asked if (fault := devices.absent(device)) is not None]
+    faults = expansion.faults + missing
+    faults += _faults_of_data(expansion.data, bool(faults))
     if not faults:
         faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
     for job in expansion.jobs:  # of equal runs the first stays
-        jobs.setdefault(run_id(job.config, load(job.config).fingerprint), job)
+        jobs.setdefault(run_id(asdict(job.config), load(job.config.data).fingerprint), job)
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
-    name = first.name or f"adhoc-{_hash(sorted(jobs))[:8]}"
+    name = first.name or f"adhoc-{digest(sorted(jobs))[:8]}"
     planned = _located(outputs / name, jobs, expansion)
-    differences = plan_file.difference(planned, expansion.factors)
+    differences = _difference(planned, expansion)
     if not differences:
         return planned
     own = "-".join(f"{shown(key)}-{pair[1]}" for key, pair in differences.items())
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
         planned = _located(outputs / other, jobs, expansion)
-        if not plan_file.difference(planned, expansion.factors):
+        if not _difference(planned, expansion):
             return planned
     if "data.fingerprint" in differences:
         raise Refused(
@@ -145,6 +167,10 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     )
 
 
+def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
+    return plan_file.difference(planned.folder, planned.rows(), expansion.factors)
+
+
 def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
     """The plan of jobs whose records lie, or will lie, in a folder."""
     factors = _factors([job.values for job in jobs.values()])
@@ -152,7 +178,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
     found, useless = lookup.find(folder.parent, folder, jobs, elsewhere=everywhere)
     runs = []
     for identity, job in jobs.items():
-        fingerprint = load(job.config).fingerprint
+        fingerprint = load(job.config.data).fingerprint
         there = found.get(identity)
         if there is not None:
             state = (there.directory, there.result, there.epoch)
@@ -173,61 +199,6 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
     )  # fmt: skip
 
 
-def run_id(config: Config, fingerprint: str) -> str:
-    """A hash of everything that determines a run's result."""
-    relevant = {
-        key: value for key, value in asdict(config).items() if key not in plan_file.IRRELEVANT
-    }
-    augment = relevant["augment"]
-    for part in (*(relevant[group] for group in GROUPS if group in relevant), *augment.values()):
-        if "_target_" in part:
-            part["_target_"] = _named(part["_target_"])
-    relevant["augment"] = list(augment.items())  # here the order matters
-    for key, value in plan_file.LATER.items():  # so that older records are found
-        *path, last = key.split(".")
-        node = relevant
-        for name in path:
-            node = node[name]
-        if last in node and node[last] == value:
-            del node[last]
-    return _hash([writer.SCHEMA_VERSION, fingerprint, relevant])
-
-
-def _named(target: str) -> str:
-    """A part by its group and its name, wherever its file lies: files may move, ids may not."""
-    return re.sub(r"^cnnlab\.parts\.", "cnnlab.", target)
-
-
-def load(config: Config) -> Data:
-    """The data of a config, read once a process.
-
-    Raises:
-        Refused: if the data cannot be used
-    """
-    return _load(config.data)
-
-
-def _load(part: Mapping[str, Any]) -> Data:
-    key = json.dumps(part, sort_keys=True)
-    if key not in _loaded:
-        _loaded[key] = build(part)
-    return _loaded[key]
-
-
-_loaded: dict[str, Data] = {}
-
-
-def data_of(runs: Sequence[Run]) -> dict[str, Data]:
-    """The data of runs, by a key of its own: what `adopt` takes in another process."""
-    keys = {json.dumps(run.job.config.data, sort_keys=True): run for run in runs}
-    return {key: load(run.job.config) for key, run in keys.items()}
-
-
-def adopt(data: Mapping[str, Data]) -> None:
-    """Takes data that another process has read for what `load` would read."""
-    _loaded.update(data)
-
-
 def _slug(job: Job, factors: Sequence[str]) -> str:
     """A short readable directory name of what sets a run apart in its sweep."""
     keys = [*factors, "seed"]
@@ -243,11 +214,6 @@ def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
 
 
-def _hash(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[str]:
     """What is wrong with the images. A command that is refused anyway begins no download."""
     faults = []
@@ -255,7 +221,7 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
         if refused and "path" not in part:
             continue
         try:
-            _load(part)
+            load(part)
         except Refused as error:
             faults += error.faults
         except MemoryError as error:
@@ -265,14 +231,14 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
 
 def _faults_of_launcher(expansion: Expansion) -> list[str]:
     """What is wrong with the settings of our launcher; another one checks its own."""
-    settings = expansion.launcher
-    if not settings["_target_"].startswith("hydra_plugins.cnnlab."):
+    chosen = expansion.launcher
+    if not is_ours(chosen):
         return []
     faults = []
     device = expansion.jobs[0].config.device
     for check in (
-        lambda: devices.environments(**devices.chosen(settings), device=device),
-        lambda: Limits(settings["timeout"], settings["tries"], settings["stack"]),
+        lambda: devices.environments(**devices.chosen(chosen), device=device),
+        lambda: Limits(chosen["timeout"], chosen["tries"], chosen["stack"]),
     ):
         try:
             check()
@@ -289,7 +255,7 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     faults = []
     checked = set()
     for job in jobs:
-        config, data = job.config, load(job.config)
+        config, data = job.config, load(job.config.data)
         told = (config.device, config.precision, config.evaluate_test)
         structure = json.dumps(
             [config.model, config.norm, config.activation, data.shape, data.fingerprint, told]

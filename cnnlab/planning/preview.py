@@ -8,8 +8,7 @@ from rich import box
 from rich.table import Table
 
 from cnnlab.config.schema import shown
-from cnnlab.core.console import console, labelled, say
-from cnnlab.execution.display import duration
+from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.planning import plan
 from cnnlab.planning.estimate import estimate
 

@@ -1,87 +1,49 @@
 """plan.json: the runs of a sweep on disk, for the report and for the next command."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
 from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import shown
 from cnnlab.core.files import leftovers
 from cnnlab.records import checkpoint, writer
-
-if TYPE_CHECKING:
-    from cnnlab.planning.plan import Plan
-
-IRRELEVANT = ("name", "device", "outputs", "data", "compile", "resident")
-"""Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
-
-LATER = {"label_smoothing": 0.0, "clip_norm": None, "patience": None, "model.dropout": 0.0}
-"""Keys that are younger than the first records, at the value that means what was done before."""
+from cnnlab.records.identity import LATER
 
 
-def settings(
-    config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str
-) -> dict[str, Any]:
-    """A config as one flat table row: a group's choice at its name, its numbers at dotted keys.
+class Row(TypedDict):
+    """A run of a plan, as plan.json has it."""
 
-    Runs on different images differ in `data.fingerprint`, so they are never taken for seeds of one
-    variant.
-    """
-    flat: dict[str, Any] = dict(LATER)
-
-    def walk(prefix: str, node: Mapping[str, Any]) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping):
-                walk(f"{prefix}{key}.", value)
-            elif key not in ("_target_", "path", "root"):
-                flat[prefix + key] = value
-
-    for key, value in config.items():
-        if key in GROUPS:
-            flat[key] = choices[key]
-            walk(f"{key}.", value)
-            if key == "data":
-                flat["data.fingerprint"] = fingerprint[:8]
-        elif key not in IRRELEVANT and not isinstance(value, Mapping):
-            flat[key] = value
-    return flat
+    run_id: str
+    directory: str
+    """Of the record, relative to the sweep's folder."""
+    settings: dict[str, Any]
+    """In full, as `cnnlab.records.identity.settings` gives them."""
+    published: dict[str, float]
+    """Numbers that somebody else measured, by metric."""
 
 
-def rows(plan: "Plan") -> dict[str, dict[str, Any]]:
-    """Each run of a plan as plan.json has it, by run id, its settings in full."""
-    return {
-        run.run_id: {
-            "run_id": run.run_id,
-            "directory": os.path.relpath(run.directory, plan.folder),
-            "settings": settings(asdict(run.job.config), run.job.choices, run.fingerprint),
-            "published": dict(run.job.published),
-        }
-        for run in plan.runs
-    }
-
-
-def difference(plan: "Plan", factors: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+def difference(
+    folder: Path, rows: Sequence[Row], factors: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
     """In which settings a plan differs from the one of its name on disk, although neither varies
     them.
 
     Args:
-        plan: the new one
+        folder: of the sweep
+        rows: of the new plan
         factors: keys that it may vary
 
     Returns:
         by key, the earlier value and the new one; empty if the one only widens the other
     """
-    earlier = read(plan.folder / "plan.json")
-    begun = [
-        run for run in (earlier or {"runs": []})["runs"] if _begun(plan.folder / run["directory"])
-    ]
+    earlier = read(folder / "plan.json")
+    begun = [run for run in (earlier or {"runs": []})["runs"] if _begun(folder / run["directory"])]
     if not begun:
         return {}
     old = [run["settings"] for run in begun]
-    new = [row["settings"] for row in rows(plan).values()]
+    new = [row["settings"] for row in rows]
     varied = {"seed", *earlier["factors"], *factors}
     found = {}
     for key in dict.fromkeys([*old[0], *new[0]]):
@@ -110,27 +72,39 @@ def told(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:
     return ", ".join(f"{shown(key)}={pair[which]}" for key, pair in differences.items())
 
 
-def write(plan: "Plan") -> None:
+def write(
+    folder: Path,
+    rows: Sequence[Row],
+    *,
+    factors: Sequence[str],
+    baseline: Mapping[str, str],
+    question: str | None,
+) -> None:
     """Writes plan.json. Of runs that it listed before, those that were begun stay in it.
 
-    Its caller holds the plan's lock.
+    Its caller holds the plan's lock. A file that cannot be read is kept as plan.unreadable.json.
 
-    One that cannot be read is kept aside as plan.unreadable.json.
+    Args:
+        folder: of the sweep
+        rows: its runs
+        factors: keys that the sweep varies
+        baseline: the typed value of some keys, by key
+        question: of the sweep
     """
-    path = plan.folder / "plan.json"
-    if plan.folder.is_dir():
-        for left in leftovers(plan.folder):  # of a process that was killed while it wrote here
+    path = folder / "plan.json"
+    if folder.is_dir():
+        for left in leftovers(folder):  # of a process that was killed while it wrote here
             left.unlink(missing_ok=True)
     earlier = read(path)
     if earlier is None:
         if path.exists():
             path.replace(path.with_name("plan.unreadable.json"))
         earlier = {"factors": [], "baseline": {}, "question": None, "runs": []}
-    current = rows(plan)
+    current = {row["run_id"]: row for row in rows}
     runs = {
         run["run_id"]: run
         for run in earlier["runs"]
-        if run["run_id"] in current or _begun(plan.folder / run["directory"])
+        if run["run_id"] in current or _begun(folder / run["directory"])
     }
     for run_id, row in current.items():
         row["published"] = row["published"] or runs.get(run_id, row)["published"]
@@ -148,10 +122,10 @@ def write(plan: "Plan") -> None:
         path,
         {
             "schema_version": writer.SCHEMA_VERSION,
-            "name": plan.name,
-            "factors": list(dict.fromkeys([*earlier["factors"], *plan.factors])),
-            "baseline": plan.baseline or earlier["baseline"],
-            "question": plan.command.question or earlier["question"],
+            "name": folder.name,
+            "factors": list(dict.fromkeys([*earlier["factors"], *factors])),
+            "baseline": dict(baseline) or earlier["baseline"],
+            "question": question or earlier["question"],
             "settings": common,
             "runs": list(runs.values()),
         },

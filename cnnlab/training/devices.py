@@ -99,6 +99,24 @@ def environments(
     return [slots[index % len(slots)] for index in range(workers)]
 
 
+def absent(device: str) -> str | None:
+    """What to say of a device that is asked for and is not here; None if it is here."""
+    kind, _, index = device.partition(":")
+    if kind == "cuda":
+        import torch  # 2 s; only who asks for a GPU pays
+
+        count = torch.cuda.device_count()
+        if count <= int(index or 0):
+            seen = f"only cuda:0 to cuda:{count - 1} are" if count else "no CUDA device is"
+            return f"device={device}: {seen} visible here; use device=auto or device=cpu."
+    if kind == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            return f"device={device}: no Apple GPU is visible here; use device=auto or device=cpu."
+    return None
+
+
 _DRIVERS = ("nvidia*", "dxg", "kfd")
 """Devices that a driver for GPUs makes: NVIDIA's, Windows Subsystem for Linux's, AMD's."""
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import SMALL, config_of
 
 from cnnlab.data.dataset import Data, Split
+from cnnlab.data.loading import load
 from cnnlab.data.sharing import share
-from cnnlab.planning import plan
 
 
 def split_of(count, side=5, channels=3, first=0):
@@ -69,7 +69,7 @@ def test_a_dataset_may_lack_a_test_split():
 
 
 def test_the_data_of_a_plan_can_be_shared():
-    data = plan.load(config_of(*SMALL))
+    data = load(config_of(*SMALL).data)
     with closing(share({"synthetic": data})) as shared:
         assert equal(shared.open()["synthetic"], data)
 

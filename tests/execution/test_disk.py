@@ -117,10 +117,10 @@ def test_a_disk_that_is_full_when_all_runs_are_done_is_told_too(tmp_path, whole)
     (tmp_path / "sitecustomize.py").write_text(
         "import errno, cnnlab.records.plan_file\n"
         "write, calls = cnnlab.records.plan_file.write, []\n"
-        "def full(plan):\n"
-        "    calls.append(plan)\n"
+        "def full(*given, **more):\n"
+        "    calls.append(given)\n"
         "    if len(calls) > 1: raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "    write(plan)\n"
+        "    write(*given, **more)\n"
         "cnnlab.records.plan_file.write = full\n"
     )
     sweep = Sweep(tmp_path, GRID, environment={"PYTHONPATH": python_path(tmp_path)})

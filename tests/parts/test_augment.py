@@ -14,7 +14,7 @@ from torchvision.transforms import functional as TF
 from cnnlab.config.compose import compose
 from cnnlab.config.schema import validate
 from cnnlab.config.targets import configured
-from cnnlab.parts.augment import DRAWS, augment, draw
+from cnnlab.data.augmentation import DRAWS, augment, draw
 from cnnlab.parts.augment.crop import crop
 from cnnlab.parts.augment.cutout import cutout
 from cnnlab.parts.augment.flip import flip

@@ -10,7 +10,6 @@ from conftest import SMALL, command
 
 from cnnlab.core.errors import Refused
 from cnnlab.planning import plan
-from cnnlab.records import plan_file
 from cnnlab.records.writer import Record
 
 
@@ -207,14 +206,14 @@ def mine():
 
 def begun(*typed):
     made = plan.make((), (*SMALL, *typed))
-    plan_file.write(made)
+    made.write()
     Record(made.runs[0].directory, made.runs[0].run_id)
     return made
 
 
 def test_a_plan_of_which_nothing_was_begun_stands_in_nobodys_way():
     """A command with a slip of the pen, stopped before it trained anything."""
-    plan_file.write(plan.make((), (*SMALL, "name=mine", "epochs=3")))
+    plan.make((), (*SMALL, "name=mine", "epochs=3")).write()
     assert plan.make((), (*SMALL, "name=mine", "epochs=2")).name == "mine"
 
 

@@ -8,13 +8,15 @@ from conftest import SMALL, config_of
 
 from cnnlab.config.compose import GROUPS
 from cnnlab.core.errors import Refused
+from cnnlab.data.loading import load
 from cnnlab.planning import plan
 from cnnlab.records import plan_file, writer
+from cnnlab.records.identity import run_id, settings
 
 
 def identity(*overrides: str) -> str:
     config = config_of("data=synthetic", "data.images=200", "data.size=12", *overrides)
-    return plan.run_id(config, plan.load(config).fingerprint)
+    return run_id(asdict(config), load(config.data).fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_the_order_of_augmentations_is_part_of_the_identity():
     config = config_of(*SMALL, "augment=crop_flip")
     turned = config_of(*SMALL, "augment=crop_flip")
     turned.augment = dict(reversed(turned.augment.items()))
-    assert plan.run_id(config, "x") != plan.run_id(turned, "x")
+    assert run_id(asdict(config), "x") != run_id(asdict(turned), "x")
 
 
 def test_equal_runs_are_planned_once():
@@ -128,10 +130,10 @@ def test_a_damaged_result_is_not_taken_for_a_finished_run():
 
 def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():
     first = plan.make((), (*SMALL, "name=mine", "norm=bn,none,ln", "epochs=2"))
-    plan_file.write(first)
+    first.write()
     finish(first.runs[1])
     wider = (*SMALL, "name=mine", "norm=bn,gn", "epochs=2,3")
-    plan_file.write(plan.make((), wider))
+    plan.make((), wider).write()
     found = plan_file.read(first.folder / "plan.json")
     told = [(run["settings"]["norm"], run["settings"]["epochs"]) for run in found["runs"]]
     assert told == [("bn", 2), ("none", 2), ("bn", 3), ("gn", 2), ("gn", 3)]
@@ -144,7 +146,7 @@ def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():
 
 def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
     planned = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
-    plan_file.write(planned)
+    planned.write()
     writer.Record(planned.runs[0].directory, planned.runs[0].run_id)  # begun
     before = (planned.folder / "plan.json").read_text()
     with pytest.raises(Refused, match="holds a sweep with epochs=30; this one has epochs=2"):
@@ -154,7 +156,7 @@ def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
 
 def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
     first = plan.make((), (*SMALL, "sweeps=bn_lr"))
-    plan_file.write(first)
+    first.write()
     writer.Record(first.runs[0].directory, first.runs[0].run_id)  # begun
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=1"))
     assert (first.name, other.name) == ("bn_lr", "bn_lr-epochs-1")
@@ -165,7 +167,7 @@ def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
 
 def test_settings_have_no_paths_and_no_targets():
     config = config_of("data=folder", "data.path=/", "augment=crop_flip")
-    flat = plan_file.settings(asdict(config), dict.fromkeys(GROUPS, "x"), "0123456789")
+    flat = settings(asdict(config), dict.fromkeys(GROUPS, "x"), "0123456789")
     assert flat["data.fingerprint"] == "01234567"
     assert flat["augment.crop.padding"] == 4
     assert not {"data.path", "data.root", "norm._target_", "outputs", "device"} & set(flat)

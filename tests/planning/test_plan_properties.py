@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from cnnlab.config.compose import GROUPS, options
 from cnnlab.config.schema import validate
 from cnnlab.core.errors import Refused
+from cnnlab.data.loading import load
 from cnnlab.planning import plan
-from cnnlab.records import plan_file
+from cnnlab.records.identity import IRRELEVANT, run_id
 
 EASY = settings(max_examples=8, deadline=None, derandomize=True)
 
@@ -205,7 +206,7 @@ def first_valid(config, path, value):
 
 
 def identity(config):
-    return plan.run_id(config, plan.load(config).fingerprint)
+    return run_id(asdict(config), load(config.data).fingerprint)
 
 
 @pytest.mark.parametrize("choices", CHOICES, ids=lambda each: each[0] if each else "default")
@@ -218,7 +219,7 @@ def test_each_key_that_matters_changes_the_run_id_and_no_other_does(choices):
             continue
         other = first_valid(config, path, value)
         seen.add(path[0])
-        matters = path[0] == "data" or path[0] not in plan_file.IRRELEVANT
+        matters = path[0] == "data" or path[0] not in IRRELEVANT
         assert (identity(other) != before) == matters, ".".join(path)
     assert {"name", "device", "outputs", "data", "epochs", "seed", "lr", "optimizer"} <= seen
 
@@ -228,7 +229,7 @@ def test_no_two_changes_of_one_key_give_the_same_run_id():
     config = config_of(*SMALL, *CHOICES[1])
     found = [identity(config)]
     for path, value in leaves(asdict(config)):
-        if path[-1] != "_target_" and path[0] not in plan_file.IRRELEVANT:
+        if path[-1] != "_target_" and path[0] not in IRRELEVANT:
             found.append(identity(first_valid(config, path, value)))
     assert len(set(found)) == len(found) > 20
 
@@ -250,7 +251,7 @@ def test_an_option_counts_even_where_another_has_the_same_numbers():
 
 def test_every_key_is_either_relevant_or_named_as_irrelevant():
     """A new key of a config counts, unless somebody decides otherwise."""
-    assert set(plan_file.IRRELEVANT) == {
+    assert set(IRRELEVANT) == {
         "name", "device", "outputs", "data", "compile", "resident"
     }  # fmt: skip
 
@@ -258,7 +259,7 @@ def test_every_key_is_either_relevant_or_named_as_irrelevant():
 def test_the_root_of_a_download_does_not_count():
     config = config_of("data=cifar10")
     moved = changed(config, ("data", "root"), str(Path("elsewhere").absolute()))
-    assert plan.run_id(config, "x") == plan.run_id(moved, "x")
+    assert run_id(asdict(config), "x") == run_id(asdict(moved), "x")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from conftest import SMALL, config_of
 from safetensors.numpy import load_file, save
 
 from cnnlab.core import events
-from cnnlab.planning import plan
+from cnnlab.data.loading import load
 from cnnlab.records import checkpoint, writer
 from cnnlab.records.checkpoint import NAME, Checkpoint
 from cnnlab.records.writer import METRICS, TIMING, Record, Result
@@ -352,7 +352,7 @@ def trained(place, configs, stop_after, monkeypatch):
     listener = events.Nobody() if stop_after is None else Stopper(stop_after)
     monkeypatch.setattr(events, "listener", listener)
     try:
-        train(configs, plan.load(configs[0]), records)
+        train(configs, load(configs[0].data), records)
     except events.Stopped:
         return None
     return records

@@ -11,7 +11,7 @@ import pytest
 from conftest import SMALL, command
 
 from cnnlab.planning import plan
-from cnnlab.records import checkpoint, lookup, plan_file, writer
+from cnnlab.records import checkpoint, lookup, writer
 from cnnlab.records.lookup import Found
 
 MINE = (*SMALL, "epochs=2", "name=mine")
@@ -168,7 +168,7 @@ def test_what_a_sweep_makes_itself_is_nothing_strange():
     made = planned("norm=bn,none")
     for run in made.runs:
         finish(run)
-    plan_file.write(made)
+    made.write()
     for name in ("report", writer.ASIDE, ".hidden"):
         (made.folder / name).mkdir()
     (made.folder / "plan.unreadable.json").touch()
@@ -180,7 +180,7 @@ def test_runs_of_a_sweep_that_this_command_leaves_out_are_nothing_strange():
     wide = planned("norm=bn,none,gn,ln")
     finish(wide.runs[0])
     begin(wide.runs[1], 1)
-    plan_file.write(wide)
+    wide.write()
     assert planned("norm=ln").notes == ()
 
 
@@ -289,7 +289,7 @@ def test_a_copy_of_a_sweeps_folder_uses_its_own_records():
     made = planned("norm=bn,none")
     for run in made.runs:
         finish(run)
-    plan_file.write(made)
+    made.write()
     for name in ("a-copy", "z-copy"):
         shutil.copytree("outputs/mine", f"outputs/{name}")
     for name in ("mine", "a-copy", "z-copy"):

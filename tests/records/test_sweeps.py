@@ -21,7 +21,7 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
     """Plans a sweep and writes the records that training would leave; nothing is trained."""
     plan.make.cache_clear()
     planned = plan.make((), (*SMALL, "name=mine", *arguments))
-    plan_file.write(planned)
+    planned.write()
     for run in planned.runs:
         state = status(run)
         if state == "pending" or run.result is not None:  # or there, in another sweep
@@ -130,7 +130,7 @@ def test_a_damaged_plan_is_kept_aside_and_written_anew(text):
     path = planned.folder / "plan.json"
     path.write_text(text)
     assert len(sweeps.read(planned.folder).runs) == 2
-    plan_file.write(planned)
+    planned.write()
     assert (planned.folder / "plan.unreadable.json").read_text() == text
     assert len(plan_file.read(path)["runs"]) == 2
 
@@ -176,7 +176,7 @@ def test_no_setting_has_the_name_of_another_column():
     """Its values would take the place of that column's."""
     for options in ((), ("optimizer=adamw", "augment=crop", "lr=cosine", "norm=gn")):
         planned = plan.make((), (*SMALL, "name=mine", *options))
-        for row in plan_file.rows(planned).values():
+        for row in planned.rows():
             assert not row["settings"].keys() & RESERVED
 
 

@@ -23,9 +23,9 @@ from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator
 from cnnlab.data.batches import Images, Normalise, supply, training
 from cnnlab.data.dataset import Data
+from cnnlab.data.loading import load
 from cnnlab.execution import grouping
 from cnnlab.parts.layers.dropout import Dropout
-from cnnlab.planning import plan
 from cnnlab.training.assemble import assemble
 from cnnlab.training.trainer import Trainer, dtype_of
 
@@ -58,7 +58,7 @@ def config(*overrides: str) -> Config:
 
 @cache
 def _data(size: int) -> Data:
-    return plan.load(config_of(*SMALL, f"data.size={size}"))
+    return load(config_of(*SMALL, f"data.size={size}").data)
 
 
 def together(configs: Sequence[Config]) -> torch.Tensor:

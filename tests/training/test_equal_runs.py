@@ -17,7 +17,7 @@ from scipy import stats
 from torch.nn import functional as F
 
 from cnnlab.data.batches import Images, supply, training
-from cnnlab.planning import plan
+from cnnlab.data.loading import load
 from cnnlab.records.writer import Record
 from cnnlab.training import trainer
 from cnnlab.training.assemble import assemble
@@ -34,7 +34,7 @@ HARD = (
 def accuracies(place, seeds: Sequence[int], *overrides: str, stacked: bool) -> np.ndarray:
     """(seeds,) best validation accuracies of whole runs, in points of 100."""
     configs = [config_of(*HARD, *overrides, f"seed={seed}") for seed in seeds]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     records = [Record(place / str(seed)) for seed in seeds]
     if stacked:
         outcomes = train(configs, data, records)
@@ -150,7 +150,7 @@ def both_loops(norm: str, monkeypatch) -> tuple[Callable[[], None], Callable[[],
     )  # fmt: skip
     device = torch.device("cpu")
     prepare(device, config.precision)
-    data = plan.load(config)
+    data = load(config.data)
     images = supply(data, device, torch.float32)
     ours = trainer.Trainer([config], [assemble(config, data.shape, 10)], images)
     batches = list(

@@ -9,8 +9,8 @@ from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
 from cnnlab.config.compose import options
+from cnnlab.data.loading import load
 from cnnlab.execution.grouping import MAY_DIFFER
-from cnnlab.planning import plan
 from cnnlab.records import checkpoint, writer
 from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
@@ -90,7 +90,7 @@ def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_
         config_of(*SMALL, "epochs=2", f"norm={norm}", *overrides.split())
         for overrides in STACKS[which]
     ]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(3)])
     for slot, config in enumerate(configs):
         alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
@@ -135,7 +135,7 @@ def test_a_key_that_may_differ_gives_in_a_stack_what_it_gives_alone(key, tmp_pat
     assert key in MAY_DIFFER
     images = ("data=digits", "data.size=12") if key == "evaluate_test" else SMALL
     configs = [config_of(*images, "epochs=3", "lr=0.02", *each.split()) for each in TWO[key]]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(2)])
     for slot, config in enumerate(configs):
         alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
@@ -163,7 +163,7 @@ def test_a_model_that_knows_nothing_of_stacks_trains_in_one(tmp_path):
 
 def test_a_run_that_stops_early_leaves_and_the_others_go_on(tmp_path):
     configs = [config_of(*SMALL, "epochs=6", *o.split()) for o in ("lr=0.05", "lr=1e-6 patience=2")]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     order = []
     outcomes = train(
         configs,
@@ -186,7 +186,7 @@ def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
     from cnnlab.training.trainer import Trainer
 
     configs = [config_of(*SMALL, "epochs=3", f"lr=0.0{k + 1}") for k in range(4)]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     whole, trained = Trainer.epoch, []
 
     def short_of_memory(self, epoch, advance):
@@ -212,7 +212,7 @@ def test_a_record_that_cannot_be_written_costs_only_its_own_run(
 ):
     """To go on would leave out a row: training is an epoch ahead of the disk."""
     configs = [config_of(*SMALL, "epochs=3", f"seed={seed}") for seed in range(3)]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     records = [Record(tmp_path / str(k)) for k in range(3)]
     original, calls = getattr(module, function), []
 
@@ -246,7 +246,7 @@ def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "epoch", broken)
     ends = {}
     records = [Record(tmp_path / str(k)) for k in range(3)]
-    train(configs, plan.load(configs[0]), records, ended=ends.__setitem__)
+    train(configs, load(configs[0].data), records, ended=ends.__setitem__)
     assert {slot: str(error) for slot, error in ends.items()} == {
         0: "None", 1: "seed 1 is broken", 2: "None",
     }  # fmt: skip
@@ -257,7 +257,7 @@ def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
 def test_a_compiled_stack_trains_as_an_eager_one(optimizer, tmp_path):
     options = (*SMALL, "epochs=2", "norm=bn", "model.dropout=0.2", f"optimizer={optimizer}")
     configs = [config_of(*options, f"lr=0.00{k + 1}") for k in range(2)]
-    data = plan.load(configs[0])
+    data = load(configs[0].data)
     eager, fast = (
         train(
             configs,

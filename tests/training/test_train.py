@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cnnlab.config.targets import build, configured
 from cnnlab.data.batches import Images, Normalise, training
-from cnnlab.planning import plan
+from cnnlab.data.loading import load
 from cnnlab.records.writer import METRICS, TIMING, Record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.train import train
@@ -21,7 +21,7 @@ from cnnlab.training.train import train
 
 def trained(directory, *overrides):
     config = config_of(*SMALL, *overrides)
-    data = plan.load(config)
+    data = load(config.data)
     return train([config], data, [Record(directory)])[0], config, data
 
 
@@ -162,7 +162,7 @@ def test_the_test_split_is_touched_only_when_asked_for(tmp_path, monkeypatch, ca
             raise AssertionError("the test split was touched")
 
     config = config_of(*small)
-    data = plan.load(config)
+    data = load(config.data)
     hidden = Data(data.train, data.val, Untouchable(), data.classes, data.fingerprint)
     assert train([config], hidden, [Record(tmp_path / "no")])[0].test_accuracy is None
     config = config_of(*small, "evaluate_test=true")
@@ -210,7 +210,7 @@ def test_a_finished_record_is_not_overwritten(tmp_path):
 def test_a_run_that_is_killed_before_its_result_is_written_comes_to_the_same_end(option, tmp_path):
     """All its epochs are in its checkpoint: none is trained again, none more."""
     config = config_of("data=digits", "data.size=12", "epochs=6", option)
-    data = plan.load(config)
+    data = load(config.data)
     outcome = train([config], data, [Record(tmp_path / "run")])[0]
     before = rows(tmp_path / "run" / "metrics.csv")
     again = train([config], data, [Record(tmp_path / "run")])[0]

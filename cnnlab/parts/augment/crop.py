@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from cnnlab.core.limits import Count, Probability
-from cnnlab.parts.augment import chosen
+from cnnlab.data.augmentation import chosen
 
 
 def crop(

@@ -6,7 +6,7 @@ import torch
 from annotated_types import Interval
 
 from cnnlab.core.limits import Count, Probability
-from cnnlab.parts.augment import chosen
+from cnnlab.data.augmentation import chosen
 
 
 def cutout(

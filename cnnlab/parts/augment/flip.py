@@ -3,7 +3,7 @@
 import torch
 
 from cnnlab.core.limits import Probability
-from cnnlab.parts.augment import chosen, replaced
+from cnnlab.data.augmentation import chosen, replaced
 
 
 def flip(

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.records import plan_file, writer
+from cnnlab.records import writer
+from cnnlab.records.identity import settings
 from cnnlab.records.reading import curves
 
 MEASURED = (
@@ -260,7 +261,7 @@ def _possible(name: str, value: float) -> bool:
 
 def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        found = plan_file.settings(told["config"], told["choices"], told["data_fingerprint"])
+        found = settings(told["config"], told["choices"], told["data_fingerprint"])
     except (AttributeError, KeyError, TypeError):
         raise Damaged("its config and choices do not fit together") from None
     if not all(map(setting, found.values())):

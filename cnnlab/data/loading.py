@@ -1,0 +1,36 @@
+"""Datasets by their configs, each read once a process, or taken from another process."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cnnlab.config.targets import build
+from cnnlab.data.dataset import Data
+
+_loaded: dict[str, Data] = {}
+
+
+def load(part: Mapping[str, Any]) -> Data:
+    """The dataset of a config's `data`.
+
+    Raises:
+        Refused: if the data cannot be used
+    """
+    key = _key(part)
+    if key not in _loaded:
+        _loaded[key] = build(part)
+    return _loaded[key]
+
+
+def datasets(parts: Iterable[Mapping[str, Any]]) -> dict[str, Data]:
+    """The datasets of several configs, each once, by a key: what `adopt` takes elsewhere."""
+    return {_key(part): load(part) for part in parts}
+
+
+def adopt(others: Mapping[str, Data]) -> None:
+    """Takes datasets that another process has read for what `load` would read."""
+    _loaded.update(others)
+
+
+def _key(part: Mapping[str, Any]) -> str:
+    return json.dumps(part, sort_keys=True)
