@@ -18,8 +18,8 @@ from benchmarks.table import keep
 BASIC = "hydra/sweeper=basic"
 KINDS = {
     "cnnlab": ["seeds={runs}"],
-    "basic": [BASIC, "hydra/launcher=basic", "seed=range({runs})"],
-    "joblib": [BASIC, "hydra/launcher=joblib", "seed=range({runs})"],
+    "basic": ["-m", BASIC, "hydra/launcher=basic", "seed=range({runs})"],
+    "joblib": ["-m", BASIC, "hydra/launcher=joblib", "seed=range({runs})"],
 }
 FEWER = 20
 """Hydra's own get this many times fewer runs, for they take as many times longer."""
@@ -35,7 +35,7 @@ def overhead(runs: int, rounds: int) -> list[dict[str, object]]:
         for kind, arguments in KINDS.items():
             with tempfile.TemporaryDirectory() as place:
                 typed = [text.format(runs=counts[kind]) for text in arguments]
-                seconds, _ = timed("benchmarks.empty", "-m", *typed, cwd=Path(place))
+                seconds, _ = timed("benchmarks.empty", *typed, cwd=Path(place))
                 found[kind].append(seconds / counts[kind])
     return [
         {

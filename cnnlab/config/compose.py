@@ -98,7 +98,7 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
     with nullcontext() if running else initialize_config_dir(str(CONF), **hydra_options()):
         try:
             config = hydra_compose("config", list(overrides), return_hydra_config=True)
-            hydra = OmegaConf.to_container(config.hydra, resolve=False)
+            hydra = OmegaConf.to_container(config.hydra, resolve=False, enum_to_str=True)
             with open_dict(config):
                 del config.hydra
             return OmegaConf.to_container(config, resolve=False), hydra

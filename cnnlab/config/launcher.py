@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnlab.config.compose import store
+from cnnlab.core.errors import Refused
 
 LAUNCHER = "hydra_plugins.cnnlab.launcher.CnnlabLauncher"
 
@@ -41,6 +42,35 @@ SETTINGS = {
     "tries": "How often a run is begun whose process dies; 2.",
 }
 """What the help says of each key of `LauncherConf`."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may take.
+
+    Attributes:
+        seconds: before a job counts as hanging; None: any time
+        tries: how often a job is begun whose process dies
+        stack: how many jobs a worker may be given at once; None: what is quickest
+
+    Raises:
+        Refused: with each limit that is none
+    """
+
+    seconds: float | None = None
+    tries: int = 2
+    stack: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.seconds is not None and not self.seconds > 0:
+            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
+        if self.tries < 1:
+            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
+        if self.stack is not None and self.stack < 1:
+            faults.append(f"hydra.launcher.stack={self.stack}: must be 1 or more.")
+        if faults:
+            raise Refused(faults)
 
 
 def is_ours(settings: Mapping[str, Any]) -> bool:

@@ -26,6 +26,12 @@ class Refused(ValueError):
         return f"Refused, {len(self.faults)} faults:\n{lines}"
 
 
+def one_line(error: BaseException) -> str:
+    """An error for a person, in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
+
+
 # What people type for an option whose name is not similar in letters.
 ALIASES = {
     "batchnorm": "bn", "batch_norm": "bn", "groupnorm": "gn", "group_norm": "gn",

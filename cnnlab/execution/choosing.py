@@ -7,14 +7,14 @@ from typing import Any
 
 import cloudpickle
 
+from cnnlab.config.launcher import Limits
 from cnnlab.core.console import console, say
 from cnnlab.data.loading import load
 from cnnlab.execution import grouping, measuring
-from cnnlab.execution.launching import Unwatched, interrupts
 from cnnlab.execution.measuring import Choice, Kept, Measured, Question
 from cnnlab.execution.workers.pool import Pool
+from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
-from cnnlab.training.devices import Limits
 
 PATIENCE = 600.0
 """Seconds after which a measurement counts as hanging."""
@@ -78,7 +78,7 @@ def question(runs: Sequence[plan.Run], workers: int, stack: int | None) -> Quest
     return Question(configs, per_epoch * epochs, sizes, first.compile)
 
 
-class _Answers(Unwatched):
+class _Answers(Watcher):
     def __init__(self) -> None:
         self.found: dict[int, list[Measured]] = {}
 
@@ -100,10 +100,7 @@ def _measured(
     setup = cloudpickle.dumps(measuring.Jobs)
     limits = Limits(seconds=PATIENCE, tries=1)
     pool = Pool(setup, environments[: len(asked)], limits, answers, shared)
-    with interrupts(pool):
-        pool.run([questions[its] for its in asked])
-    if pool.interrupts:
-        raise KeyboardInterrupt
+    pool.run([questions[its] for its in asked])
     found: dict[str, dict[tuple[int, bool], Measured]] = {}
     for number, measured in sorted(answers.found.items()):
         ways = found.setdefault(asked[number], {})

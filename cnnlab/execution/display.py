@@ -14,6 +14,8 @@ from rich.text import Text
 
 from cnnlab.config.schema import shown
 from cnnlab.core.console import console, duration, labelled, say
+from cnnlab.execution.task import lost
+from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
 
 REFRESH = 0.2
@@ -37,8 +39,8 @@ class _Row:
     event: dict[str, Any] = field(default_factory=dict)
 
 
-class Display:
-    """Watches a sweep's runs (`cnnlab.execution.workers.watcher.Watcher`), and shows them.
+class Display(Watcher):
+    """Watches a sweep's runs, and shows them.
 
     Args:
         planned: the sweep
@@ -112,14 +114,10 @@ class Display:
         known = self.active.pop(number)
         say(f"{known.label}: {reason}; tried again, alone.", logging.WARNING)
 
-    def done(self, number: int, found: tuple[dict[str, Any], bytes]) -> bool:
-        run = self.runs[number]
-        value = {"status": "done", "error": None, "directory": str(run.directory), **found[0]}
-        return self._ended(number, value)
+    def done(self, number: int, outcome: dict[str, Any]) -> bool:
+        return self._ended(number, outcome)
 
     def lost(self, number: int, reason: str) -> bool:
-        from cnnlab.execution.task import lost
-
         return self._ended(number, lost(self.runs[number], reason))
 
     def stopping(self) -> None:

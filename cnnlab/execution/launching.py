@@ -1,174 +1,124 @@
-"""What `hydra/launcher=cnnlab` does: Hydra's jobs in a pool of worker processes."""
+"""Has a plan's pending runs trained: by our own workers, or by any other launcher of Hydra."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, overload
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import cloudpickle
-from hydra.core.utils import JobReturn, configure_log, setup_globals
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 
-from cnnlab.execution.hydra_jobs import Setup, Sweep, Together, failed
-from cnnlab.execution.workers.fork_server import warm_up
+from cnnlab.config.launcher import Limits, is_ours
+from cnnlab.core.errors import one_line
+from cnnlab.data.loading import adopt, datasets
+from cnnlab.data.sharing import Shared, share
+from cnnlab.execution import grouping
+from cnnlab.execution.choosing import tuned
+from cnnlab.execution.display import Display
+from cnnlab.execution.planned_runs import PlannedRuns
 from cnnlab.execution.workers.pool import Pool
-from cnnlab.execution.workers.watcher import Watcher
+from cnnlab.planning.plan import Plan, Run
 from cnnlab.training import devices
-from cnnlab.training.devices import Limits
+
+Outcomes = dict[str, Mapping[str, Any]]
+"""By run id, what `cnnlab.execution.task.task` returns."""
 
 
-class Unwatched:
-    """Tells nobody how the jobs go; begins each of them."""
-
-    def started(self, numbers: Sequence[int]) -> None:
-        pass
-
-    def event(self, number: int, event: Mapping[str, Any]) -> None:
-        pass
-
-    def waiting(self, number: int) -> None:
-        pass
-
-    def again(self, number: int, reason: str) -> None:
-        pass
-
-    def done(self, number: int, found: Any) -> bool:
-        return True
-
-    def lost(self, number: int, reason: str) -> bool:
-        return True
-
-    def stopping(self) -> None:
-        pass
-
-    def tick(self) -> None:
-        pass
-
-
-@dataclass
-class Crew:
-    """What a sweeper that knows more of its jobs than Hydra's gives its launcher.
-
-    Attributes:
-        watcher: is told how the jobs go
-        inherited: what each worker is handed when it starts
-        prepare: what it calls with that
-        together: what does several jobs at once
-        groups: the numbers of the jobs that are done at once; None: each by itself
-    """
-
-    watcher: Watcher = field(default_factory=Unwatched)
-    inherited: Any = None
-    prepare: Callable[[Any], None] | None = None
-    together: Together | None = None
-    groups: Sequence[Sequence[int]] | None = None
-
-
-class Returns(Sequence[JobReturn]):
-    """JobReturns, pickled until they are asked for: thousands of whole configs fill the memory."""
-
-    def __init__(self, pickled: Sequence[bytes]):
-        self._pickled = pickled
-
-    def __len__(self) -> int:
-        return len(self._pickled)
-
-    @overload
-    def __getitem__(self, index: int) -> JobReturn: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Returns": ...
-    def __getitem__(self, index: int | slice) -> "JobReturn | Returns":
-        if isinstance(index, slice):
-            return Returns(self._pickled[index])
-        return cloudpickle.loads(self._pickled[index])
-
-
-class _Collector:
-    """Keeps what came of each job, and passes everything on to the crew's watcher."""
-
-    def __init__(self, watcher: Watcher, jobs: Sequence[Sequence[str]]):
-        self.watcher, self.jobs = watcher, jobs
-        self.found: dict[int, bytes] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.watcher, name)
-
-    def done(self, number: int, found: tuple[Any, bytes]) -> bool:
-        self.found[number] = found[1]
-        return self.watcher.done(number, found)
-
-    def lost(self, number: int, reason: str) -> bool:
-        self.found[number] = cloudpickle.dumps(failed(self.jobs[number], RuntimeError(reason)))
-        return self.watcher.lost(number, reason)
-
-
-def launch(
-    crew: Crew,
-    settings: Mapping[str, Any],
-    context: HydraContext,
-    task_function: TaskFunction,
-    config: DictConfig,
-    jobs: Sequence[Sequence[str]],
-    first_number: int,
-) -> Sequence[JobReturn]:
-    """Runs all jobs, several at a time.
+def launch(planned: Plan, launcher: Launcher, outcomes: Outcomes) -> None:
+    """Trains what is pending.
 
     Args:
-        crew: who is told how they go
-        settings: of the launcher; see its config
-        context, task_function, config: as Hydra hands them to a launcher
-        jobs: the overrides of each
-        first_number: of the first job
-
-    Returns:
-        one a job, in their order; a job that was not begun counts as failed
+        planned: the sweep
+        launcher: ours or any other of Hydra's
+        outcomes: how each run went; filled here
 
     Raises:
-        KeyboardInterrupt: if a person stopped them
+        KeyboardInterrupt: if a person stopped it
+        cnnlab.core.events.DiskFull: if there is no room for records
+        cnnlab.execution.workers.pool.WorkersBroken: if no worker comes up
     """
-    setup_globals()
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    if not jobs:
-        return []
-    setup = Setup(Sweep(context, task_function, config, first_number, crew.prepare, crew.together))
-    device = OmegaConf.select(config, "device")
-    environments = devices.environments(**devices.chosen(settings), device=device)
-    warm_up([])
-    collector = _Collector(crew.watcher, jobs)
-    limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
-    groups = crew.groups or [[number] for number in range(len(jobs))]
-    pool = Pool(
-        cloudpickle.dumps(setup), environments[: len(groups)], limits, collector, crew.inherited
-    )
-    with interrupts(pool):
-        pool.run([list(overrides) for overrides in jobs], groups)
-    if pool.interrupts:
-        raise KeyboardInterrupt
-    for number in range(len(jobs)):
-        if number not in collector.found:
-            reason = RuntimeError("not begun: another job failed before")
-            collector.found[number] = cloudpickle.dumps(failed(jobs[number], reason))
-    return Returns([collector.found[number] for number in range(len(jobs))])
-
-
-@contextmanager
-def interrupts(pool: Pool) -> Iterator[None]:
-    """Ctrl-C, and SIGTERM as a cluster's scheduler sends it, ask the pool to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+    pending = planned.pending
+    if not pending:
         return
+    if is_ours(planned.hydra["launcher"]):
+        with closing(share(datasets(run.job.config.data for run in pending))) as shared:
+            _by_workers(planned, shared, outcomes)
+    else:
+        _by_another(planned, launcher, outcomes)
 
-    def count(*_: Any) -> None:
-        pool.interrupts += 1
 
-    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+def environments(planned: Plan) -> list[dict[str, str]]:
+    """Of our launcher's workers."""
+    device = planned.runs[0].job.config.device
+    settings = devices.chosen(planned.hydra["launcher"])
+    given = planned.hydra["job"]["env_set"]
+    return [{**each, **given} for each in devices.environments(**settings, device=device)]
+
+
+def _by_workers(planned: Plan, shared: Shared, outcomes: Outcomes) -> None:
+    """Has our workers train in the way that is quickest here."""
+    adopt(shared.open())  # and forget the first copy
+    pending, settings = planned.pending, planned.hydra["launcher"]
+    workers = environments(planned)
+    choices = tuned(pending, workers, settings["stack"], shared)
+    runs = [(run.job.config, run.fingerprint) for run in pending]
+    groups = grouping.stacks(runs, lambda kind, _: choices[kind].size, len(workers))
+    payloads = [
+        _compiled(run) if choices[grouping.structure(*each)].compiled else run
+        for run, each in zip(pending, runs, strict=True)
+    ]
+    setup = partial(PlannedRuns, command=planned.command, hydra=planned.hydra)
+    limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
+    with Display(planned, outcomes) as display:
+        pool = Pool(cloudpickle.dumps(setup), workers[: len(groups)], limits, display, shared)
+        pool.run(payloads, groups)
+
+
+def _compiled(run: Run) -> Run:
+    """The same run, its training steps compiled, which changes neither its result nor its id."""
+    return replace(run, job=replace(run.job, config=replace(run.job.config, compile=True)))
+
+
+def _by_another(planned: Plan, launcher: Launcher, outcomes: Outcomes) -> None:
+    """Gives another launcher of Hydra the runs as overrides, which it composes again."""
+    pending = planned.pending
+    # It knows no way to stop but not to be given more.
+    size = 1 if planned.command.on_error == "stop" else len(pending)
+    for start in range(0, len(pending), size):
+        part = pending[start : start + size]
+        returned = launcher.launch([overrides(planned, run) for run in part], start)
+        for run, each in zip(part, returned, strict=True):
+            outcomes[run.run_id] = _outcome(each, run)
+        if size == 1 and outcomes[part[0].run_id]["status"] == "failed":
+            break
+
+
+def overrides(planned: Plan, run: Run) -> list[str]:
+    """A run's overrides for a launcher that composes its config again."""
+    command = planned.command
+    return [
+        *run.job.overrides,
+        *(["retry=failed"] if command.retry else []),
+        *(["force=true"] if command.force else []),
+        f"hydra.sweep.dir={_quoted(str(run.directory.parent))}",
+        f"hydra.sweep.subdir={_quoted(run.directory.name)}",
+    ]
+
+
+def _quoted(text: str) -> str:
+    """As one value in Hydra's grammar."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _outcome(returned: JobReturn, run: Run) -> Mapping[str, Any]:
+    """What a run's task returned; an error that it could not record itself counts as failed."""
+    if returned.status == JobStatus.COMPLETED:
+        return returned.return_value or {"status": "done"}
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        error = returned.return_value  # raises what the task raised
+    except Exception as raised:
+        error = raised
+    return {"status": "failed", "error": one_line(error), "directory": str(run.directory)}

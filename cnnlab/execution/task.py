@@ -1,11 +1,11 @@
-"""What a launcher calls for each run: trains it once, wherever that is, and leaves its record."""
+"""Trains runs, each once wherever it is asked for, and leaves their records."""
 
 import faulthandler
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,14 +13,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cnnlab.config.compose import GROUPS
-from cnnlab.config.schema import command_of, validate
+from cnnlab.config.schema import Command, command_of, validate
 from cnnlab.core import events
 from cnnlab.core.console import logged_to
+from cnnlab.core.errors import one_line
 from cnnlab.core.files import FULL
 from cnnlab.core.provenance import git, versions
 from cnnlab.data.loading import load
-from cnnlab.planning import plan
 from cnnlab.planning.grid import Job
+from cnnlab.planning.plan import Run
 from cnnlab.records import locks, lookup
 from cnnlab.records.identity import run_id
 from cnnlab.records.writer import FINISHED, Record, Result, read_result, summary
@@ -39,14 +40,14 @@ class Begun:
         held: its lock and its log, until it ends
     """
 
-    run: plan.Run
+    run: Run
     record: Record
     device: str
     held: ExitStack
 
 
 def task(config: DictConfig) -> dict[str, Any]:
-    """Trains one run, or goes on with it, and leaves its record in Hydra's output directory.
+    """Trains one run under another launcher than ours, as Hydra calls it with its config.
 
     An error costs this run only: it is recorded, with its whole traceback in run.log. A run that
     another process finished meanwhile is not trained again.
@@ -57,21 +58,29 @@ def task(config: DictConfig) -> dict[str, Any]:
     Raises:
         cnnlab.core.events.Stopped, Later, Alone, DiskFull: what only the launcher can see to
     """
-    begun = begin(config)
+    plain = OmegaConf.to_container(config, resolve=True)
+    checked, hydra = validate(plain), HydraConfig.get()
+    choices = {group: hydra.runtime.choices[group] for group in GROUPS}
+    job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
+    fingerprint = load(checked.data).fingerprint
+    identity = run_id(asdict(checked), fingerprint)
+    run = Run(identity, job, fingerprint, Path(hydra.runtime.output_dir), None)
+    begun = begin(run, command_of(plain))
     if isinstance(begun, dict):
         return begun
-    answers = []
+    answers: list[Any] = []
     go_on({0: begun}, lambda _, answer: answers.append(answer))
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0]
 
 
-def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
+def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
     """Takes a run in hand: its lock, its log, its record.
 
     Args:
-        config: composed by Hydra
+        run: as it was planned; what lies in its directory may be another's by now
+        command: what is said of the sweep as a whole
         place: among the runs that are trained together
 
     Returns:
@@ -80,33 +89,27 @@ def begin(config: DictConfig, place: int = 0) -> Begun | dict[str, Any]:
     Raises:
         cnnlab.core.events.Later, DiskFull: what only the launcher can see to
     """
-    plain = OmegaConf.to_container(config, resolve=True)
-    checked, command = validate(plain), command_of(plain)
-    hydra = HydraConfig.get()
-    planned = Path(hydra.runtime.output_dir)
-    fingerprint = load(checked.data).fingerprint
-    identity = run_id(asdict(checked), fingerprint)
-    choices = {group: hydra.runtime.choices[group] for group in GROUPS}
-    job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
-    outputs = Path(checked.outputs).expanduser().resolve()
+    own = run.directory.parent
+    outputs = Path(run.job.config.outputs).expanduser().resolve()
     with ExitStack() as stack:
         try:
-            stack.enter_context(locks.held(outputs, identity, wait=events.listener.patient))
+            stack.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
         except locks.Busy as busy:
-            raise events.Later(str(planned)) from busy
-        own = planned.parent
-        found = lookup.find(outputs, own, [identity], elsewhere=not command.force)[0].get(identity)
-        result = found and found.result
+            raise events.Later(str(run.directory)) from busy
+        found, _ = lookup.find(outputs, own, [run.run_id], elsewhere=not command.force)
+        there = found.get(run.run_id)
+        result = there and there.result
         if result and (result["status"] in FINISHED or command.retry is None):
-            return outcome_of(result, found.directory)
-        directory = found.directory if found is not None else lookup.free(planned, identity)
-        run = plan.Run(identity, job, fingerprint, directory, None)
+            return outcome_of(result, there.directory)
+        directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
+        run = replace(run, directory=directory, result=None)
         with _room(directory):
+            directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(logged_to(directory / "run.log", place))
             return _recorded(run, place, stack)
 
 
-def _recorded(run: plan.Run, place: int, stack: ExitStack) -> Begun:
+def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
     """Opens a run's record; the locks and logs of `stack` stay until the run ends."""
     from cnnlab.training.device import describe, resolve
 
@@ -160,8 +163,6 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
 
 def _conclude(begun: Begun, error: Exception | None) -> Any:
     """Records how a run ended; gives what is told of it."""
-    from cnnlab.training.train import told
-
     run, record = begun.run, begun.record
     own = {"run": record.place}
     if error is not None:  # the boundary that spares the sweep's other runs
@@ -169,9 +170,9 @@ def _conclude(begun: Begun, error: Exception | None) -> Any:
         if isinstance(error, OSError) and error.errno in FULL:
             raise error
         if _out_of_memory(error) and not events.listener.alone:
-            return events.Alone(told(error))
+            return events.Alone(one_line(error))
         record.outcome.status = "failed"
-        record.outcome.error = told(error)
+        record.outcome.error = one_line(error)
     result = result_of(run, record, begun.device)
     record.finish(result)
     if result.error is not None:
@@ -193,19 +194,26 @@ def _room(directory: Path) -> Iterator[None]:
         raise
 
 
-def lost(run: plan.Run, reason: str) -> dict[str, Any]:
+def unrecorded(run: Run, error: Exception) -> dict[str, Any]:
+    """What is told of a run whose error could not be recorded."""
+    return {**_FAILED, "error": one_line(error), "directory": str(run.directory)}
+
+
+_FAILED = {"status": "failed", "best_val_accuracy": None, "best_epoch": None}
+
+
+def lost(run: Run, reason: str) -> dict[str, Any]:
     """Records a run whose process died with it; what it had reached is kept for another try.
 
     Returns:
         as `task`
     """
-    untold = {"status": "failed", "error": reason, "best_val_accuracy": None, "best_epoch": None}
     with ExitStack() as stack:
         try:
             outputs = run.directory.parent.parent.resolve()
             stack.enter_context(locks.held(outputs, run.run_id, wait=False))
         except locks.Busy:  # another process goes on with it already
-            return {**untold, "directory": str(run.directory)}
+            return {**_FAILED, "error": reason, "directory": str(run.directory)}
         result = read_result(run.directory)
         if result is not None and result["status"] in FINISHED:  # and came to an end
             return outcome_of(result, run.directory)
@@ -216,7 +224,7 @@ def lost(run: plan.Run, reason: str) -> dict[str, Any]:
     return outcome_of(asdict(result), run.directory)
 
 
-def result_of(run: plan.Run, record: Record, device: str) -> Result:
+def result_of(run: Run, record: Record, device: str) -> Result:
     """The content of a run's result.json."""
     commit, dirty = git()
     return Result(

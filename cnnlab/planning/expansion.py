@@ -44,7 +44,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     except Refused as refused:
         found.faults += refused.faults
         return found
-    found.launcher = hydra["launcher"]
+    found.hydra = hydra
     params = [
         f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in (hydra["sweeper"].get("params") or {}).items()

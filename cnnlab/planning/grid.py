@@ -50,7 +50,7 @@ class Expansion:
             sweep has compared every variant; only those without a fault
         command: what is said of the sweep as a whole; None where that has a fault
         factors: the keys that a sweep file varies
-        launcher: Hydra's settings of the launcher
+        hydra: Hydra's own settings
         baseline: the typed values of the baseline, by key
         data: each data part that is right by itself, also of jobs with a fault elsewhere
         faults: what makes the command unusable
@@ -59,7 +59,7 @@ class Expansion:
     jobs: list[Job] = field(default_factory=list)
     command: Command | None = None
     factors: tuple[str, ...] = ()
-    launcher: Mapping[str, Any] = field(default_factory=dict)
+    hydra: Mapping[str, Any] = field(default_factory=dict)
     baseline: dict[str, str] = field(default_factory=dict)
     data: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)

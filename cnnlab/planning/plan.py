@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.launcher import is_ours
+from cnnlab.config.launcher import Limits, is_ours
 from cnnlab.config.schema import Command, shown
 from cnnlab.core.errors import Refused
 from cnnlab.data.loading import load
@@ -18,7 +18,6 @@ from cnnlab.planning.grid import Expansion, Job
 from cnnlab.records import lookup, plan_file
 from cnnlab.records.identity import digest, run_id, settings
 from cnnlab.training import devices
-from cnnlab.training.devices import Limits
 
 STATES = ("done", "diverged", "failed", "partly trained", "pending")
 
@@ -61,6 +60,7 @@ class Plan:
         factors: the keys that were given several values, in the order that they were typed
         baseline: the typed value of some keys, by key; empty where none was named
         command: what is said of the sweep as a whole
+        hydra: Hydra's own settings
         runs: in the order of training, each once
         notes: what was found on disk and is not used, and why
     """
@@ -70,6 +70,7 @@ class Plan:
     factors: tuple[str, ...]
     baseline: Mapping[str, str]
     command: Command
+    hydra: Mapping[str, Any]
     runs: tuple[Run, ...]
     notes: tuple[str, ...]
 
@@ -194,8 +195,8 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
     }
     return Plan(
-        folder.name, folder, factors, expansion.baseline, expansion.command, tuple(runs),
-        tuple(notes.values()),
+        folder.name, folder, factors, expansion.baseline, expansion.command,
+        expansion.hydra, tuple(runs), tuple(notes.values()),
     )  # fmt: skip
 
 
@@ -231,7 +232,7 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
 
 def _faults_of_launcher(expansion: Expansion) -> list[str]:
     """What is wrong with the settings of our launcher; another one checks its own."""
-    chosen = expansion.launcher
+    chosen = expansion.hydra["launcher"]
     if not is_ours(chosen):
         return []
     faults = []

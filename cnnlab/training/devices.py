@@ -1,42 +1,12 @@
-"""How many worker processes there are, which device each of them sees, what a job may take."""
+"""How many worker processes there are, and which device each of them sees."""
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnlab.core.errors import Refused
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a job may take.
-
-    Attributes:
-        seconds: before a job counts as hanging; None: any time
-        tries: how often a job is begun whose process dies
-        stack: how many jobs a worker may be given at once; None: what is quickest
-
-    Raises:
-        Refused: with each limit that is none
-    """
-
-    seconds: float | None = None
-    tries: int = 2
-    stack: int | None = None
-
-    def __post_init__(self) -> None:
-        faults = []
-        if self.seconds is not None and not self.seconds > 0:
-            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
-        if self.tries < 1:
-            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
-        if self.stack is not None and self.stack < 1:
-            faults.append(f"hydra.launcher.stack={self.stack}: must be 1 or more.")
-        if faults:
-            raise Refused(faults)
 
 
 def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:

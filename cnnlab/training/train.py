@@ -14,6 +14,7 @@ from torch import nn
 
 from cnnlab.config.schema import Config
 from cnnlab.core import events
+from cnnlab.core.errors import one_line
 from cnnlab.data.batches import Images, supply
 from cnnlab.data.dataset import Data, Split
 from cnnlab.records.writer import Outcome, Record
@@ -71,7 +72,7 @@ def train(
                 log.warning(
                     "%d runs as one: %s; halved",
                     len(slots),
-                    told(raised),
+                    one_line(raised),
                     extra=_own(records[slots[0]]),
                 )
                 finished, others = {}, [slots[:half], slots[half:]]
@@ -86,12 +87,6 @@ def train(
                 raise error
         left[:0] = others
     return [record.outcome for record in records]
-
-
-def told(error: BaseException) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
 
 
 def _alike(slots: Sequence[int], records: Sequence[Record]) -> list[list[int]]:

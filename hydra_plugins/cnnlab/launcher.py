@@ -14,15 +14,10 @@ register()
 
 
 class CnnlabLauncher(Launcher):
-    """Runs jobs in worker processes.
-
-    Attributes:
-        crew: a `cnnlab.execution.launching.Crew`, where a sweeper has one to give
-    """
+    """Runs jobs in worker processes."""
 
     def __init__(self, **settings: Any):
         self.settings = settings
-        self.crew: Any = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -32,9 +27,7 @@ class CnnlabLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from cnnlab.execution.launching import Crew, launch
+        from cnnlab.execution.hydra_launcher import Jobs, launch
 
-        return launch(
-            self.crew or Crew(), self.settings, self.context, self.task_function, self.config,
-            job_overrides, initial_job_idx,
-        )  # fmt: skip
+        shared = Jobs(self.context, self.task_function, self.config, initial_job_idx)
+        return launch(self.settings, shared, job_overrides)

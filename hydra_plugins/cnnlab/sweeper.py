@@ -37,6 +37,9 @@ class CnnlabSweeper(Sweeper):
 
         Args:
             arguments: the overrides that are not Hydra's own
+
+        Returns:
+            nothing: the records say what came of each run
         """
         from cnnlab.execution.sweep import sweep
         from cnnlab.planning import plan
@@ -46,4 +49,5 @@ class CnnlabSweeper(Sweeper):
         ]
         planned = plan.make(tuple(hydras), tuple(arguments))
         plan.make.cache_clear()  # it knows which runs are missing, and soon they are not
-        return sweep(planned, self.launcher)
+        sweep(planned, self.launcher)
+        return []

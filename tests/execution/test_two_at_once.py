@@ -118,7 +118,7 @@ def test_who_is_left_finishes_what_a_killed_command_had_in_hand(tmp_path, alone)
 def holder(tmp_path):
     """A process that holds the lock `x`."""
     held = (
-        "import sys, time, pathlib; from cnnlab import locks\n"
+        "import sys, time, pathlib; from cnnlab.records import locks\n"
         "with locks.held(pathlib.Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(

@@ -9,21 +9,22 @@ heavy imports done, and has started no thread and no GPU.
 import math
 import os
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from cnnlab.config.launcher import Limits
 from cnnlab.core import events
 from cnnlab.execution.workers import worker
 from cnnlab.execution.workers.fork_server import CONTEXT, fate
 from cnnlab.execution.workers.watcher import Watcher
-from cnnlab.training.devices import Limits
 
 PATIENCE = 0.5
 """Seconds before a job that another process has in hand is offered again."""
@@ -65,9 +66,8 @@ class _Member:
 class Pool:
     """Does jobs in worker processes.
 
-    Attributes:
-        interrupts: how often a person asked to stop: once lets each job come to a place where it
-            can be continued, twice ends all at once. May be set by a signal handler
+    A person may ask it to stop: once lets each job come to a place where it can be continued, twice
+    ends all at once.
 
     Args:
         setup: a pickled function that gives a `worker.Job`, called with `inherited`
@@ -88,7 +88,7 @@ class Pool:
         self.inherited = inherited
         self.setup, self.environments, self.limits = setup, environments, limits
         self.watcher = watcher
-        self.interrupts = 0
+        self._interrupts = 0
         self._members: dict[int, _Member] = {}
         self._stopping = self._enough = False
         self._stillborn = 0
@@ -102,6 +102,7 @@ class Pool:
                 them. None: each by itself
 
         Raises:
+            KeyboardInterrupt: at the end, if a person stopped them
             WorkersBroken: if workers die before they take a job
             cnnlab.core.events.DiskFull: if there is no room for records
         """
@@ -111,15 +112,36 @@ class Pool:
         self._later: deque[tuple[float, int]] = deque()
         self._tries = [0] * len(payloads)
         try:
-            while self._busy or (self._left and not self._enough):
-                if not self._enough:
-                    self._assign()
-                self._wait()
-                self._see_to_interrupts()
-                self._see_to_deadlines()
-                self.watcher.tick()
+            with self._interruptible():
+                while self._busy or (self._left and not self._enough):
+                    if not self._enough:
+                        self._assign()
+                    self._wait()
+                    self._see_to_interrupts()
+                    self._see_to_deadlines()
+                    self.watcher.tick()
         finally:
             self._end()
+        if self._interrupts:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C, and SIGTERM as a cluster's scheduler sends it, ask the pool to stop."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def count(*_: Any) -> None:
+            self._interrupts += 1
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, count) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @property
     def _left(self) -> int:
@@ -283,10 +305,10 @@ class Pool:
             self._send(member, "stop")
 
     def _see_to_interrupts(self) -> None:
-        if self.interrupts and not self._stopping:
+        if self._interrupts and not self._stopping:
             self.watcher.stopping()
             self._stop()
-        if self.interrupts > 1:
+        if self._interrupts > 1:
             for member in self._busy:
                 self._dismiss(member)
 

@@ -1,11 +1,14 @@
 """What a pool of workers tells of its jobs, and to whom."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 
-class Watcher(Protocol):
-    """Whoever is told how the jobs go. All is called from the thread that runs the pool."""
+class Watcher:
+    """Whoever is told how the jobs go; this one does nothing, and has every job begun.
+
+    All is called from the thread that runs the pool.
+    """
 
     def started(self, numbers: Sequence[int]) -> None:
         """Jobs that a worker was given at once."""
@@ -19,11 +22,13 @@ class Watcher(Protocol):
     def again(self, number: int, reason: str) -> None:
         """A job is to be tried once more, alone."""
 
-    def done(self, number: int, found: Any) -> bool:
+    def done(self, number: int, outcome: Any) -> bool:
         """A job came to its end; whether to begin others."""
+        return True
 
     def lost(self, number: int, reason: str) -> bool:
         """A job's process died or hung, for the last time; whether to begin others."""
+        return True
 
     def stopping(self) -> None:
         """A person asked to stop; each job is let come to a place where it can be continued."""

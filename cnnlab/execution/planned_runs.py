@@ -1,0 +1,62 @@
+"""What our workers do: they train planned runs, several as one model, and leave their records."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnlab.config.schema import Command
+from cnnlab.core import events
+from cnnlab.data.loading import adopt
+from cnnlab.data.sharing import Shared
+from cnnlab.execution import task
+from cnnlab.execution.hydra_files import HydraFiles
+from cnnlab.execution.workers.worker import Tell
+from cnnlab.planning.plan import Run
+
+KINDS = {events.Later: "later", events.Alone: "alone"}
+"""What a pool is told of a run that it is to try again."""
+
+
+class PlannedRuns:
+    """Trains runs as a plan has them; see `cnnlab.execution.workers.worker.Job`.
+
+    Args:
+        images: of all runs
+        command: what is said of the sweep as a whole
+        hydra: Hydra's own settings
+    """
+
+    def __init__(self, images: Shared, command: Command, hydra: Mapping[str, Any]):
+        adopt(images.open())
+        self.command, self.files = command, HydraFiles(hydra)
+
+    def __call__(self, runs: Mapping[int, Run], tell: Tell) -> None:
+        """Trains runs as one model; tells of each what `cnnlab.execution.task.task` returns."""
+        numbers, waiting = list(runs), dict(runs)
+
+        def answer(place: int, outcome: Any) -> None:
+            number = numbers[place]
+            del waiting[number]
+            if isinstance(outcome, events.Ended):
+                tell(KINDS[type(outcome)], number, str(outcome))
+            else:
+                tell("done", number, outcome)
+
+        begun: dict[int, task.Begun] = {}
+        for place, number in enumerate(numbers):
+            try:
+                started = task.begin(runs[number], self.command, place)
+                if isinstance(started, task.Begun):
+                    self.files.write(started.run, number)
+                    begun[place] = started
+                else:
+                    answer(place, started)
+            except events.Later as busy:
+                answer(place, busy)
+            except Exception as error:  # the boundary that spares the other runs
+                answer(place, task.unrecorded(runs[number], error))
+        try:
+            if begun:
+                task.go_on(begun, answer)
+        except Exception as error:  # a record that could not be written
+            for number in list(waiting):
+                answer(numbers.index(number), task.unrecorded(runs[number], error))
