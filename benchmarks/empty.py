@@ -11,7 +11,8 @@ import cloudpickle
 import hydra
 from omegaconf import DictConfig
 
-from cnnlab.config.compose import CONF, hydra_options, register_sweeps
+from cnnlab.config.compat import hydra_options
+from cnnlab.config.compose import CONF, register_sweeps
 from cnnlab.config.launcher import Limits
 from cnnlab.execution.hydra_files import HydraFiles
 from cnnlab.execution.launching import environments

@@ -11,10 +11,10 @@ import sys
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from cnnlab.config.compose import CONF, GROUPS, hydra_options, options, register_sweeps
+from cnnlab.config.compat import arguments_parser, hydra_options
+from cnnlab.config.compose import CONF, GROUPS, options, register_sweeps
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
 from cnnlab.core.console import console, labelled
@@ -75,7 +75,7 @@ def _checked(arguments: list[str]) -> list[str]:
         print(help_text())
         raise SystemExit(0)
     register_sweeps()
-    args, strange = get_args_parser().parse_known_intermixed_args(arguments)
+    args, strange = arguments_parser().parse_known_intermixed_args(arguments)
     if strange:
         raise Refused(f"{' '.join(strange)}: no such option; see --help.")
     if args.config_dir or args.config_name or args.config_path or args.experimental_rerun:

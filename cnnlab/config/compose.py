@@ -2,11 +2,11 @@
 
 from contextlib import nullcontext
 from functools import cache
-from inspect import signature
 from typing import Any
 
 import yaml
 
+from cnnlab.config.compat import hydra_options, store
 from cnnlab.core.errors import Refused
 from cnnlab.core.provenance import ROOT
 
@@ -22,30 +22,6 @@ def options(group: str) -> list[str]:
     folder = SWEEPS if group == "sweeps" else CONF / group
     found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
     return sorted(path.as_posix() for path in found)
-
-
-def hydra_options() -> dict[str, Any]:
-    """What Hydra's entry points are told besides the config, by its version.
-
-    Hydra 1.3 asks which version's defaults one wants; 1.4 warns of that.
-    """
-    import hydra
-
-    major, minor = hydra.__version__.split(".")[:2]
-    return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else {}
-
-
-def store(**config: Any) -> None:
-    """Puts a config into Hydra's store, in the place of what it may have had there.
-
-    Hydra executes plugins' files again each time that it searches for plugins; 1.4 wants to be told
-    that nothing is replaced by mistake.
-    """
-    from hydra.core.config_store import ConfigStore
-
-    put = ConfigStore.instance().store
-    again = {"replace": True} if "replace" in signature(put).parameters else {}
-    put(provider="cnnlab", **config, **again)
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnlab.config.compose import store
+from cnnlab.config.compat import store
 from cnnlab.core.errors import Refused
 
 LAUNCHER = "hydra_plugins.cnnlab.launcher.CnnlabLauncher"

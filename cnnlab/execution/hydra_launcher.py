@@ -6,7 +6,6 @@ Our own sweeps don't come here: their runs are planned and typed already
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.pool import ExceptionWithTraceback
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,13 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cnnlab.config.compat import keep_traceback
 from cnnlab.config.launcher import Limits
 from cnnlab.execution.workers.fork_server import warm_up
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.execution.workers.worker import Tell
 from cnnlab.training import devices
-
-KEEPS_TRACEBACKS = "_remote_traceback" in JobReturn.__dataclass_fields__
-"""Whether Hydra sees to it that an exception from another process says where it was raised; since
-1.4."""
 
 
 @dataclass
@@ -134,9 +130,8 @@ def launch(
 
 
 def _pickled(overrides: Sequence[str], returned: JobReturn) -> bytes:
-    if returned.status != JobStatus.COMPLETED and not KEEPS_TRACEBACKS:
-        error = returned._return_value  # Hydra's property raises it
-        returned.return_value = ExceptionWithTraceback(error, error.__traceback__)
+    if returned.status != JobStatus.COMPLETED:
+        keep_traceback(returned)
     try:
         return cloudpickle.dumps(returned)
     except Exception as error:  # whatever a task's own __reduce__ raises

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import stack_module_state
 
+from cnnlab.training.compat import tables
 from cnnlab.training.stacked_tensor import Stacked, leading
 
 
@@ -109,8 +110,7 @@ def _places(module: nn.Module) -> list[tuple[dict[str, Any], str, str, torch.Ten
     names = {id(tensor): name for name, tensor in named}
     return [
         (table, key, names[id(tensor)], tensor)
-        for layer in module.modules()
-        for table in (layer._parameters, layer._buffers)
+        for table in tables(module)
         for key, tensor in table.items()
         if tensor is not None
     ]

@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch.func import vmap
 from torch.nn import functional as F
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from cnnlab.training.compat import (
+    tree_flatten,
+    tree_map,
+    tree_unflatten,
+    without_torch_function,
+    wrapper,
+)
 
 
 class Stacked(torch.Tensor):
@@ -40,7 +47,7 @@ class Stacked(torch.Tensor):
         shape = held.shape[1:]
         if channels:
             shape = (held.shape[0], held.shape[1] // groups, *held.shape[2:])
-        made = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=held.dtype, device=held.device)
+        made = wrapper(cls, shape, held)
         made.held, made.variants, made.channels, made.groups = held, size, channels, groups
         return made
 
@@ -51,7 +58,7 @@ class Stacked(torch.Tensor):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name == "__get__" or name in _FACTS:
-            with torch._C.DisableTorchFunctionSubclass():
+            with without_torch_function():
                 return func(*args, **kwargs)
         rule = _RULES.get(name)
         found = rule(*args, **kwargs) if rule is not None else NotImplemented

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from cnnlab.config.schema import Config
@@ -19,6 +18,7 @@ from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator
 from cnnlab.data.batches import Images, Supply, evaluation, training
 from cnnlab.parts.layers.dropout import Dropout
+from cnnlab.training.compat import make_fx, mark_static
 from cnnlab.training.stack import Stack
 
 
@@ -164,7 +164,7 @@ class Trainer:
         if self.device.type != "cuda":
             return torch.compile(graph)
         for tensor in _leaves(self._tensors()):
-            torch._dynamo.mark_static_address(tensor)
+            mark_static(tensor)
         return torch.compile(graph, mode="reduce-overhead")
 
     def _one_step(

@@ -29,7 +29,7 @@ from hydra.test_utils.launcher_common_tests import (
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from cnnlab.config.compose import hydra_options
+from cnnlab.config.compat import hydra_options
 from cnnlab.core.errors import Refused
 
 HYDRA = tuple(int(part) for part in hydra.__version__.split(".")[:2])
