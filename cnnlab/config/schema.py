@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from cnnlab.config.compose import GROUPS, options
+from cnnlab.config.keys import Key
 from cnnlab.config.targets import keys_of
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.files import writable
@@ -63,7 +64,7 @@ class Variant:
 
 
 @dataclass(kw_only=True, config=CLOSED)
-class Sweep:
+class Design:
     """Which variants a sweep has."""
 
     design: Literal["grid", "zip", "ofat"]
@@ -94,7 +95,7 @@ class Command:
     """After a failed run: continue or stop."""
     force: Annotated[bool, Strict()]
     """Train again what is finished; old records are kept aside."""
-    sweep: Sweep
+    sweep: Design
     """The sweep's design."""
 
 
@@ -102,43 +103,48 @@ class Command:
 class Config:
     """Everything that is set for one run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None
+    name: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None,
+        Key(result=False, shared=True, stacked=True),
+    ]
     """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
     epochs: Count
     """Passes over the training images."""
-    batch_size: Count
+    batch_size: Annotated[Count, Key(speed=True)]
     """Images a step."""
-    seed: Seed
+    seed: Annotated[Seed, Key(stacked=True)]
     """Of weights, order and augmentation."""
-    device: Annotated[str, AfterValidator(_known_device)]
+    device: Annotated[
+        str, AfterValidator(_known_device), Key(result=False, shared=True, speed=True)
+    ]
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: Literal["fp32", "tf32", "bf16", "fp64"]
+    precision: Annotated[Literal["fp32", "tf32", "bf16", "fp64"], Key(speed=True)]
     """Arithmetic: fp32, tf32 (CUDA), bf16 (mixed) or fp64."""
-    compile: Annotated[bool, Strict()] | None
+    compile: Annotated[Annotated[bool, Strict()] | None, Key(result=False)]
     """Use torch.compile; null: where a measurement says that it pays."""
-    resident: Annotated[bool, Strict()] | None
+    resident: Annotated[Annotated[bool, Strict()] | None, Key(result=False)]
     """Images in the GPU's memory; null: where they fit."""
-    label_smoothing: Decay
+    label_smoothing: Annotated[Decay, Key(stacked=True, before={"label_smoothing": 0.0})]
     """Share of each label that is spread over all classes."""
-    clip_norm: Positive | None
+    clip_norm: Annotated[Positive | None, Key(stacked=True, before={"clip_norm": None})]
     """Longest gradient, as its L2 norm; null: any."""
-    patience: Count | None
+    patience: Annotated[Count | None, Key(stacked=True, before={"patience": None})]
     """Epochs without a better validation accuracy that end a run; null: all."""
-    evaluate_test: Annotated[bool, Strict()]
+    evaluate_test: Annotated[bool, Strict(), Key(stacked=True)]
     """Test accuracy, once, at the end, of the best weights."""
-    outputs: Annotated[str, AfterValidator(_writable_folder)]
+    outputs: Annotated[str, AfterValidator(_writable_folder), Key(result=False, shared=True)]
     """Folder of all records."""
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], Key(result=False)]
     """The images."""
-    model: dict[str, Any]
+    model: Annotated[dict[str, Any], Key(speed=True, before={"model.dropout": 0.0})]
     """The network."""
-    norm: dict[str, Any]
+    norm: Annotated[dict[str, Any], Key(speed=True)]
     """Normalisation after each convolution."""
-    activation: dict[str, Any]
+    activation: Annotated[dict[str, Any], Key(speed=True)]
     """Activation function."""
-    augment: dict[str, dict[str, Any]]
+    augment: Annotated[dict[str, dict[str, Any]], Key(stacked=True, speed=True)]
     """Operations on training images, in their order."""
-    lr: dict[str, Any]
+    lr: Annotated[dict[str, Any], Key(stacked=True)]
     """Learning-rate schedule; a number is its base."""
     optimizer: dict[str, Any]
     """How a gradient becomes a step."""
@@ -147,11 +153,21 @@ class Config:
 COMMAND = tuple(field.name for field in fields(Command))
 """The keys that are the command's."""
 
+KEYS = {
+    name: next((each for each in field.metadata if isinstance(each, Key)), Key())
+    for name, field in Config.__pydantic_fields__.items()
+}
+"""The keys of a run's config, each with what is to be known of it."""
+
+BEFORE = {name: value for key in KEYS.values() for name, value in key.before.items()}
+"""The keys that are younger than the first records, at the value that means what was done before.
+"""
+
 
 def described() -> dict[str, str]:
     """Each key that can be set and is no part's, with its description."""
     told = {}
-    for prefix, kind in (("", Config), ("", Command), ("sweep.", Sweep)):
+    for prefix, kind in (("", Config), ("", Command), ("sweep.", Design)):
         keys = kind.__pydantic_fields__
         told.update({prefix + key: keys[key].description for key in keys})
     return {key: text for key, text in told.items() if key not in (*GROUPS, "sweep")}
@@ -186,7 +202,7 @@ def _command_sentence(fault: Mapping[str, Any]) -> str:
         return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
     if where.startswith("sweep.exclude"):
         return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
-    return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Sweep)])
+    return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Design)])
 
 
 def validate(config: Mapping[str, Any]) -> Config:

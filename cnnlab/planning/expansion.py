@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnlab.config.compose import compose
 from cnnlab.config.launcher import SETTINGS
-from cnnlab.config.schema import COMMAND, Sweep, command_of
+from cnnlab.config.schema import COMMAND, Design, command_of
 from cnnlab.core.errors import Refused, unknown_key
 from cnnlab.planning.grammar import parsed, read
 from cnnlab.planning.grid import Expansion, Grid
@@ -31,7 +31,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
         found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
-    known = [f"sweep.{name}" for name in Sweep.__dataclass_fields__]
+    known = [f"sweep.{name}" for name in Design.__dataclass_fields__]
     for key in [key for key in typed if key.startswith("sweep.") and key not in known]:
         found.faults.append(unknown_key(key, known))
         del typed[key]

@@ -13,11 +13,11 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from cnnlab.config.compose import GROUPS, options
-from cnnlab.config.schema import COMMAND, Config
+from cnnlab.config.schema import COMMAND, KEYS
 from cnnlab.core.errors import Refused, nearest, no_such
 
-ONE_VALUE = ("name", "outputs", *(key for key in COMMAND if key != "sweep"))
-"""Keys that are the same for all runs of a sweep, besides those of its design."""
+SHARED = tuple(name for name, key in KEYS.items() if key.shared)
+"""Keys of a run's config that are the same for all runs of a sweep."""
 
 MOST_VALUES = 1_000_000
 """As many may be listed of one key; more would fill the memory before they are counted."""
@@ -110,7 +110,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
 
 def top_level() -> list[str]:
     """The keys that a config has at its top."""
-    return [*Config.__dataclass_fields__, *COMMAND]
+    return [*KEYS, *COMMAND]
 
 
 @cache
@@ -157,7 +157,7 @@ def _refuse_several(argument: str, key: str) -> None:
             f"{argument}: the device is no factor: a run's result should not depend on it. Give "
             "one; hydra.launcher.devices=[0,1] shares a sweep between GPUs."
         )
-    if key in ONE_VALUE or key == "sweep" or key.startswith("sweep."):
+    if key in SHARED or key in COMMAND or key.startswith("sweep."):
         listed = " A list has brackets: seeds=[3,4,11]." if key == "seeds" else ""
         raise Refused(
             f"{argument}: all runs of a sweep share {key}, so it takes one value.{listed}"

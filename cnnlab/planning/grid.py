@@ -14,11 +14,8 @@ from cnnlab.config.compose import GROUPS, compose
 from cnnlab.config.schema import COMMAND, Command, Config, Variant, shown, validate
 from cnnlab.core.errors import Refused
 from cnnlab.planning import design
-from cnnlab.planning.grammar import is_hydras, parsed, read
+from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read
 from cnnlab.planning.nested import has, missing, put
-
-SHARED = ("seed", "seeds", "sweeps", "name", "outputs", "device")
-"""Keys that a single variant cannot have."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class Grid:
         own = []
         for variant in found.command.sweep.variants or [Variant(overrides="")]:
             values = self._settings("sweep.variants", variant.overrides)
-            for key in [key for key in values if key in (*SHARED, *COMMAND)]:
+            for key in [key for key in values if key in (*SHARED, *COMMAND, "seed", "sweeps")]:
                 del values[key]
                 instead = ": seeds=5" if key == "seed" else ""
                 found.faults.append(

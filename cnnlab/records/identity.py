@@ -8,13 +8,11 @@ from copy import deepcopy
 from typing import Any
 
 from cnnlab.config.compose import GROUPS
+from cnnlab.config.schema import BEFORE, KEYS
 from cnnlab.records.writer import SCHEMA_VERSION
 
-IRRELEVANT = ("name", "device", "outputs", "data", "compile", "resident")
+IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
 """Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
-
-LATER = {"label_smoothing": 0.0, "clip_norm": None, "patience": None, "model.dropout": 0.0}
-"""Keys that are younger than the first records, at the value that means what was done before."""
 
 
 def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
@@ -32,7 +30,7 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
         if "_target_" in part:
             part["_target_"] = re.sub(r"^cnnlab\.parts\.", "cnnlab.", part["_target_"])
     relevant["augment"] = list(relevant["augment"].items())  # here the order matters
-    for key, value in LATER.items():  # so that older records are found
+    for key, value in BEFORE.items():  # so that older records are found
         *path, last = key.split(".")
         node = relevant
         for name in path:
@@ -56,7 +54,7 @@ def settings(
     Runs on different images differ in `data.fingerprint`, so they are never taken for seeds of one
     variant.
     """
-    flat: dict[str, Any] = dict(LATER)
+    flat: dict[str, Any] = dict(BEFORE)
 
     def walk(prefix: str, node: Mapping[str, Any]) -> None:
         for key, value in node.items():

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cnnlab.config.compose import GROUPS
-from cnnlab.config.schema import shown
+from cnnlab.config.schema import BEFORE, shown
 from cnnlab.core.files import leftovers
 from cnnlab.records import checkpoint, writer
-from cnnlab.records.identity import LATER
 
 
 class Row(TypedDict):
@@ -142,7 +141,7 @@ def read(path: Path) -> dict[str, Any] | None:
         found["baseline"] = dict(found.get("baseline") or {})
         found["question"] = found.get("question")
         for run in found["runs"]:
-            run["settings"] = {**LATER, **found["settings"], **run["settings"]}
+            run["settings"] = {**BEFORE, **found["settings"], **run["settings"]}
             run["published"] = dict(run["published"])
             run["run_id"], run["directory"] = str(run["run_id"]), str(run["directory"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnnlab.config.schema import Config
+from cnnlab.config.schema import KEYS, Config
 from cnnlab.data.dataset import Data, Split
 
 STEPS = 5
@@ -44,8 +44,7 @@ def kind(config: Mapping[str, Any], fingerprint: str) -> str:
         config: a Config as a dict
         fingerprint: of its images
     """
-    keys = ("batch_size", "precision", "device", "model", "norm", "activation", "augment")
-    parts = {key: config[key] for key in keys}
+    parts = {name: config[name] for name, key in KEYS.items() if key.speed}
     return json.dumps([fingerprint, config["optimizer"]["_target_"], parts], sort_keys=True)
 
 
