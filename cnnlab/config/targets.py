@@ -12,8 +12,17 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from cnnlab.config.compose import GROUPS
 from cnnlab.core.errors import Refused
 from cnnlab.core.limits import CLOSED
+
+MOVED = {
+    "cnnlab.limits": "cnnlab.core.limits",
+    "cnnlab.data.split": "cnnlab.data.dataset",
+    "cnnlab.augment": "cnnlab.data.augmentation",
+    "cnnlab.dropout": "cnnlab.parts.layers.dropout",
+}
+"""Modules that parts were told to import, where they were before 0.3, and where they are."""
 
 
 def build(part: Mapping[str, Any], *given: Any) -> Any:
@@ -57,8 +66,14 @@ def keys_of(target: str) -> type[BaseModel]:
 def _located(target: str) -> Callable[..., Any]:
     if not target.startswith("cnnlab."):
         raise Refused("must name a function below cnnlab.")
+    if target.split(".")[1] in GROUPS:
+        raise Refused(f"has moved; write _target_: cnnlab.parts.{target.removeprefix('cnnlab.')}.")
     module, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
+    except ModuleNotFoundError as error:
+        now = MOVED.get(error.name or "")
+        instead = f" What it had is in {now} now." if now else ""
+        raise Refused(f"cannot be imported: {error}.{instead}") from error
+    except AttributeError as error:
         raise Refused(f"cannot be imported: {error}.") from error

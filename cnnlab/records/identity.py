@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from cnnlab.config.compose import GROUPS
@@ -18,17 +17,11 @@ IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
 def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
     """A hash of everything in a run's config and its images that determines its result.
 
-    A part counts by its group and name, wherever its file lies: files may move, ids may not.
-
     Args:
         config: a `Config` as a mapping
         fingerprint: of the images
     """
-    relevant = deepcopy({key: value for key, value in config.items() if key not in IRRELEVANT})
-    parts = [relevant[group] for group in GROUPS if group in relevant]
-    for part in (*parts, *relevant["augment"].values()):
-        if "_target_" in part:
-            part["_target_"] = re.sub(r"^cnnlab\.parts\.", "cnnlab.", part["_target_"])
+    relevant = named({key: value for key, value in config.items() if key not in IRRELEVANT})
     relevant["augment"] = list(relevant["augment"].items())  # here the order matters
     for key, value in BEFORE.items():  # so that older records are found
         *path, last = key.split(".")
@@ -38,6 +31,19 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
         if last in node and node[last] == value:
             del node[last]
     return digest([SCHEMA_VERSION, fingerprint, relevant])
+
+
+def named(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy in which a part has its group and name, wherever its file lies: files may move, ids
+    may not."""
+    augment = {name: _named(part) for name, part in config["augment"].items()}
+    parts = {group: _named(config[group]) for group in GROUPS if group in config}
+    return {**config, **parts, "augment": augment}
+
+
+def _named(part: Mapping[str, Any]) -> dict[str, Any]:
+    target = part.get("_target_", "")
+    return {**part, "_target_": re.sub(r"^cnnlab\.parts\.", "cnnlab.", target)}
 
 
 def digest(content: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.data.dataset import Data, Split
+from cnnlab.records.identity import named
 
 STEPS = 5
 """Of each epoch that is timed."""
@@ -44,6 +45,7 @@ def kind(config: Mapping[str, Any], fingerprint: str) -> str:
         config: a Config as a dict
         fingerprint: of its images
     """
+    config = named(config)
     parts = {name: config[name] for name, key in KEYS.items() if key.speed}
     return json.dumps([fingerprint, config["optimizer"]["_target_"], parts], sort_keys=True)
 

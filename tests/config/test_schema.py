@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import asdict
 
 import pytest
 from conftest import ROOT, SMALL, config_of
@@ -150,3 +151,27 @@ def test_annotated_limits_are_strict():
     assert TypeAdapter(Positive).validate_python(1) == 1.0
     with pytest.raises(ValidationError):
         TypeAdapter(Positive).validate_python("1")
+
+
+@pytest.mark.parametrize(
+    ("target", "new"),
+    [
+        ("cnnlab.norm.bn.bn", "cnnlab.parts.norm.bn.bn"),
+        ("cnnlab.model.simplenn.SimpleNN", "cnnlab.parts.model.simplenn.SimpleNN"),
+        ("cnnlab.data.digits.digits", "cnnlab.parts.data.digits.digits"),
+    ],
+)
+def test_an_old_path_of_a_part_is_refused_with_the_new_one(target, new):
+    group = target.split(".")[1]
+    with pytest.raises(Refused) as refused:
+        validate({**asdict(config_of()), group: {"_target_": target}})
+    assert refused.value.faults == [f"{group}._target_={target}: has moved; write _target_: {new}."]
+
+
+def test_a_part_that_imports_a_module_which_moved_is_told_where_it_is(tmp_path, monkeypatch):
+    import cnnlab.parts.norm
+
+    (tmp_path / "rms.py").write_text("from cnnlab.limits import Positive\n")
+    monkeypatch.setattr(cnnlab.parts.norm, "__path__", [*cnnlab.parts.norm.__path__, str(tmp_path)])
+    with pytest.raises(Refused, match="What it had is in cnnlab.core.limits now"):
+        validate({**asdict(config_of()), "norm": {"_target_": "cnnlab.parts.norm.rms.rms"}})
