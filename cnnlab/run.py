@@ -19,10 +19,6 @@ from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
 from cnnlab.core.console import console, labelled
 from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
-from cnnlab.execution.workers.fork_server import warm_up
-from cnnlab.planning import plan
-from cnnlab.planning.expansion import expand
-from cnnlab.planning.grammar import is_hydras, normalise
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
@@ -74,6 +70,12 @@ def _checked(arguments: list[str]) -> list[str]:
     if {"-h", "--help"} & set(arguments):
         print(help_text())
         raise SystemExit(0)
+    # Half of the time of --help, which needs none of it.
+    from cnnlab.execution.workers.fork_server import warm_up
+    from cnnlab.planning import plan
+    from cnnlab.planning.expansion import expand
+    from cnnlab.planning.grammar import is_hydras, normalise
+
     register_sweeps()
     args, strange = arguments_parser().parse_known_intermixed_args(arguments)
     if strange:

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from cnnlab.config.schema import shown
 from cnnlab.core.console import console, duration, labelled, say
-from cnnlab.execution.task import lost
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
 
@@ -114,12 +113,6 @@ class Display(Watcher):
         known = self.active.pop(number)
         say(f"{known.label}: {reason}; tried again, alone.", logging.WARNING)
 
-    def done(self, number: int, outcome: dict[str, Any]) -> bool:
-        return self._ended(number, outcome)
-
-    def lost(self, number: int, reason: str) -> bool:
-        return self._ended(number, lost(self.runs[number], reason))
-
     def stopping(self) -> None:
         say("Stopping after the current epochs. Ctrl-C again stops at once.", logging.WARNING)
 
@@ -129,9 +122,7 @@ class Display(Watcher):
             self.pictured = now
             self.live.refresh()
 
-    # --- what is made of it
-
-    def _ended(self, number: int, outcome: Mapping[str, Any]) -> bool:
+    def done(self, number: int, outcome: Mapping[str, Any]) -> bool:
         """Notes and prints how a run went; gives whether to begin others."""
         run, known = self.runs[number], self.active.pop(number)
         self.outcomes[run.run_id] = outcome
@@ -141,6 +132,8 @@ class Display(Watcher):
         if not self.single:
             self._print(known, outcome)
         return outcome["status"] != "failed" or self.planned.command.on_error == "continue"
+
+    # --- what is made of it
 
     def _print(self, known: _InTraining, outcome: Mapping[str, Any]) -> None:
         total = len(self.planned.runs)

@@ -18,6 +18,7 @@ from cnnlab.execution import grouping
 from cnnlab.execution.choosing import tuned
 from cnnlab.execution.display import Display
 from cnnlab.execution.planned_runs import PlannedRuns
+from cnnlab.execution.task import lost
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.planning.plan import Plan, Run
 from cnnlab.training import devices
@@ -71,9 +72,16 @@ def _by_workers(planned: Plan, shared: Shared, outcomes: Outcomes) -> None:
     ]
     setup = partial(PlannedRuns, command=planned.command, hydra=planned.hydra)
     limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
-    with Display(planned, outcomes) as display:
-        pool = Pool(cloudpickle.dumps(setup), workers[: len(groups)], limits, display, shared)
+    with _Runs(planned, outcomes) as watcher:
+        pool = Pool(cloudpickle.dumps(setup), workers[: len(groups)], limits, watcher, shared)
         pool.run(payloads, groups)
+
+
+class _Runs(Display):
+    """Watches runs, and records those whose worker died with them."""
+
+    def lost(self, number: int, reason: str) -> bool:
+        return self.done(number, lost(self.runs[number], reason))
 
 
 def _compiled(run: Run) -> Run:
