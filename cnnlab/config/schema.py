@@ -95,6 +95,8 @@ class Command:
     """After a failed run: continue or stop."""
     force: Annotated[bool, Strict()]
     """Train again what is finished; old records are kept aside."""
+    outdated: Literal["retrain", "keep"]
+    """What the code has changed of since: retrain, the old records kept aside, or keep."""
     sweep: Design
     """The sweep's design."""
 

@@ -110,6 +110,7 @@ def overrides(planned: Plan, run: Run) -> list[str]:
         *run.job.overrides,
         *(["retry=failed"] if command.retry else []),
         *(["force=true"] if command.force else []),
+        *(["outdated=keep"] if command.outdated == "keep" else []),
         f"hydra.sweep.dir={_quoted(str(run.directory.parent))}",
         f"hydra.sweep.subdir={_quoted(run.directory.name)}",
     ]

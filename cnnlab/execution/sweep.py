@@ -68,30 +68,49 @@ def _give_up(why: str) -> NoReturn:
 
 
 def _make_room(planned: Plan) -> None:
-    """Sets old records aside where all is trained again; else tidies those that are finished."""
+    """Sets aside the old records of what is trained again; tidies the others that are finished."""
     force = planned.command.force
     for run in planned.runs:
-        if not run.directory.exists() or not (force or run.state in writer.FINISHED):
+        again = force or run.state == "outdated"
+        if not run.directory.exists() or not (again or run.state in writer.FINISHED):
             continue
         try:
             with locks.held(planned.outputs, run.run_id, wait=False):
-                writer.set_aside(run.directory) if force else writer.tidy(run.directory)
+                if not again:
+                    writer.tidy(run.directory)
+                elif force or writer.read_result(run.directory) == run.result:
+                    writer.set_aside(run.directory)  # else another command did, in the meantime
         except locks.Busy:
-            if force:
+            if again:
                 say(f"{run.directory.name}: another process trains it; left as it is.", WARNING)
 
 
 def _announce(planned: Plan) -> None:
-    count = len(planned.runs)
-    runs = "1 run" if count == 1 else f"{count:,} runs"
-    line = f"Sweep {planned.name}: {runs}, {len(planned.pending):,} to train."
+    line = f"Sweep {planned.name}: {_runs(len(planned.runs))}, {len(planned.pending):,} to train."
     console.print(line, style="bold")
     for name, number in planned.reused.items():
         console.print(f"{number} of them trained before, in sweep {name}.")
+    _announce_code(planned)
     for note in planned.notes[:MOST_NOTES]:
         console.print(f"Left alone: {note}", style="yellow", markup=False)
     if len(planned.notes) > MOST_NOTES:
         console.print(f"... and {len(planned.notes) - MOST_NOTES} more.", style="yellow")
+
+
+def _announce_code(planned: Plan) -> None:
+    """Says which files have changed since runs were trained, and of how many that is not known."""
+    for name, number in planned.differing.items():
+        console.print(f"Changed since: {name}: {_runs(number)}.", style="yellow", markup=False)
+    if planned.differing and planned.command.outdated == "keep":
+        console.print("Their records count as they are: outdated=keep.")
+    elif planned.differing:
+        console.print("They are trained anew, the old records kept in aside/; or: outdated=keep.")
+    if planned.code_unknown:
+        console.print(f"Code unknown: {_runs(planned.code_unknown)}, trained by an older version.")
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 MOST_NOTES = 5

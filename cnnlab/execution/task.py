@@ -24,7 +24,8 @@ from cnnlab.planning.grid import Job
 from cnnlab.planning.plan import Run
 from cnnlab.records import locks, lookup
 from cnnlab.records.identity import run_id
-from cnnlab.records.writer import FINISHED, Record, Result, read_result, summary
+from cnnlab.records.sources import sources_of
+from cnnlab.records.writer import FINISHED, Record, Result, read_result, set_aside, summary
 
 log = logging.getLogger(__name__)
 
@@ -96,17 +97,35 @@ def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
             stack.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
         except locks.Busy as busy:
             raise events.Later(str(run.directory)) from busy
-        found, _ = lookup.find(outputs, own, [run.run_id], elsewhere=not command.force)
+        found, _ = lookup.find(
+            outputs, own, {run.run_id: sources_of(run.job.config)},
+            elsewhere=not command.force, keep=command.outdated == "keep",
+        )  # fmt: skip
         there = found.get(run.run_id)
         result = there and there.result
-        if result and (result["status"] in FINISHED or command.retry is None):
+        if result and there.changed:
+            _make_way(there.directory)
+        elif result and (result["status"] in FINISHED or command.retry is None):
             return outcome_of(result, there.directory)
         directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
         run = replace(run, directory=directory, result=None)
         with _room(directory):
             directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(logged_to(directory / "run.log", place))
+            if result and there.changed:
+                log.warning("Trained anew: another code of %s now.", ", ".join(there.changed))
             return _recorded(run, place, stack)
+
+
+def _make_way(directory: Path) -> None:
+    """Sets an outdated record aside that the sweep, when it began, could not, or found to count.
+
+    What Hydra has just written there belongs to the new record.
+    """
+    hydra = set_aside(directory) / ".hydra"
+    directory.mkdir()
+    if hydra.exists():
+        hydra.rename(directory / hydra.name)
 
 
 def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
@@ -114,13 +133,15 @@ def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
     from cnnlab.training.device import describe, resolve
 
     device = describe(resolve(run.job.config.device))
-    record = Record(run.directory, run.run_id, {"versions": versions(), "device": device})
+    made_with = {"versions": versions(), "device": device, "sources": sources_of(run.job.config)}
+    record = Record(run.directory, run.run_id, made_with)
     record.place = place
     log.info("%s", run.directory.name, extra={"run": place})
     if record.discarded:
+        code = f"another code of {', '.join(record.changed)}" if record.changed else ""
+        what = code or "other versions or another device"
         log.warning(
-            "Its checkpoint was made with other versions or another device: it begins afresh.",
-            extra={"run": place},
+            "Its checkpoint was made with %s: it begins afresh.", what, extra={"run": place}
         )
     return Begun(run, record, device, stack.pop_all())
 
@@ -240,6 +261,7 @@ def result_of(run: Run, record: Record, device: str) -> Result:
         versions=versions(),
         git_commit=commit,
         git_dirty=dirty,
+        sources=record.sources,
         **vars(record.outcome),
     )
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -17,9 +18,10 @@ from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
 from cnnlab.records import lookup, plan_file
 from cnnlab.records.identity import digest, run_id, settings
+from cnnlab.records.sources import changed, sources_of
 from cnnlab.training import devices
 
-STATES = ("done", "diverged", "failed", "partly trained", "pending")
+STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class Run:
     """One variant with one seed.
 
     Attributes:
-        run_id: a hash of everything that determines the result
+        run_id: a hash of everything that determines the result, but for code, versions and device
         job: the config and where it comes from
         fingerprint: of the images
         directory: of the record
         result: of result.json, if there is one that can be read
         epoch: the last finished one of an unfinished run
+        outdated: the files whose code is another than that of the result; empty where it counts
     """
 
     run_id: str
@@ -41,12 +44,13 @@ class Run:
     directory: Path
     result: Mapping[str, Any] | None
     epoch: int = 0
+    outdated: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
         """One of STATES."""
         if self.result is not None:
-            return self.result["status"]
+            return "outdated" if self.outdated else self.result["status"]
         return "partly trained" if self.epoch else "pending"
 
 
@@ -86,9 +90,28 @@ class Plan:
         states = (
             "pending",
             "partly trained",
+            "outdated",
             *([self.command.retry] if self.command.retry else []),
         )
         return [run for run in self.runs if run.state in states]
+
+    @property
+    def differing(self) -> dict[str, int]:
+        """How many finished runs were trained with another code of a file, by the file's name.
+
+        Where the command keeps them, as well.
+        """
+        return Counter(
+            name
+            for run in self.runs
+            if run.result is not None
+            for name in changed(run.result["sources"], sources_of(run.job.config))
+        )
+
+    @property
+    def code_unknown(self) -> int:
+        """How many finished runs have no sources in their record: it is of an earlier version."""
+        return sum(run.result is not None and run.result["sources"] is None for run in self.runs)
 
     @property
     def reused(self) -> dict[str, int]:
@@ -175,17 +198,20 @@ def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any
 def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
     """The plan of jobs whose records lie, or will lie, in a folder."""
     factors = _factors([job.values for job in jobs.values()])
-    everywhere = not expansion.command.force
-    found, useless = lookup.find(folder.parent, folder, jobs, elsewhere=everywhere)
+    command = expansion.command
+    code = {identity: sources_of(job.config) for identity, job in jobs.items()}
+    found, useless = lookup.find(
+        folder.parent, folder, code, elsewhere=not command.force, keep=command.outdated == "keep"
+    )
     runs = []
     for identity, job in jobs.items():
         fingerprint = load(job.config.data).fingerprint
         there = found.get(identity)
         if there is not None:
-            state = (there.directory, there.result, there.epoch)
+            state = (there.directory, there.result, there.epoch, there.changed)
         else:
             fresh = lookup.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
-            state = (fresh, None, 0)
+            state = (fresh, None)
         runs.append(Run(identity, job, fingerprint, *state))
     known = {run.directory.name for run in runs}
     earlier = plan_file.read(folder / "plan.json") or {"runs": []}
@@ -195,7 +221,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
     }
     return Plan(
-        folder.name, folder, factors, expansion.baseline, expansion.command,
+        folder.name, folder, factors, expansion.baseline, command,
         expansion.hydra, tuple(runs), tuple(notes.values()),
     )  # fmt: skip
 

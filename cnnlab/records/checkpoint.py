@@ -26,7 +26,7 @@ class Checkpoint:
 
     Attributes:
         run_id: whose
-        made_with: what the numbers depend on besides the config: versions, kind of device
+        made_with: what the numbers depend on besides the config: versions, kind of device, sources
         epoch: the last finished one; 0 before the first
         metrics, timing: the rows of metrics.csv and timing.csv so far
         outcome: what training found so far

@@ -15,7 +15,10 @@ IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
 
 
 def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
-    """A hash of everything in a run's config and its images that determines its result.
+    """A hash of what is given for a run: its config and its images.
+
+    Its result also depends on the code of its parts, which its record keeps as `sources`, and on
+    the versions and the kind of device beside them.
 
     Args:
         config: a `Config` as a mapping

@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cnnlab.records import checkpoint, writer
+from cnnlab.records.sources import changed
 
 
 @dataclass(frozen=True)
@@ -17,38 +18,57 @@ class Found:
     Attributes:
         directory: where it lies
         result: of result.json; None while the run is unfinished
-        epoch: the last finished one of an unfinished run
+        epoch: the last finished one of an unfinished run that can be continued
+        sources: the code that it was trained with; None where that is not known
+        changed: the files whose code is another now, where that makes the record outdated
     """
 
     directory: Path
     result: Mapping[str, Any] | None
     epoch: int = 0
+    sources: Mapping[str, str] | None = None
+    changed: tuple[str, ...] = ()
+
+    def beside(self, sources: Mapping[str, str]) -> "Found":
+        """The same, seen from the code of today: a checkpoint of other code is not continued."""
+        other = changed(self.sources, sources)
+        return replace(self, epoch=0, changed=other) if other else self
 
     @property
     def rank(self) -> int:
-        """The lower, the more is done."""
+        """The lower, the more is done; what is outdated comes last."""
+        if self.changed:
+            return 3
         if self.result is None:
             return 1
         return 0 if self.result["status"] in writer.FINISHED else 2
 
 
 def find(
-    outputs: Path, own: Path, run_ids: Iterable[str], *, elsewhere: bool = True
+    outputs: Path,
+    own: Path,
+    code: Mapping[str, Mapping[str, str]],
+    *,
+    elsewhere: bool = True,
+    keep: bool = False,
 ) -> tuple[dict[str, Found], dict[str, str]]:
     """The records of runs, in whatever sweep they lie; the sweep's own folder comes first.
+
+    A record of other code is outdated. Those of other sweeps are not taken then.
 
     Args:
         outputs: the folder of all records
         own: the sweep's folder
-        run_ids: of the runs that are looked for
+        code: by the run id of each run that is looked for, its sources today
         elsewhere: also in other sweeps
+        keep: take results of other code too
 
     Returns:
         by run id, the record of each run that has one; and by directory, why what is in it is of
         no use although its name ends like that of a run
     """
     wanted: dict[str, list[str]] = {}
-    for run_id in run_ids:
+    for run_id in code:
         wanted.setdefault(run_id[:8], []).append(run_id)
     found: dict[str, Found] = {}
     useless: dict[str, str] = {}
@@ -62,9 +82,13 @@ def find(
             if reason is not None and folder == own:
                 useless[str(directory)] = reason
             for identity, each in candidate:
-                if identity in identities and (
-                    identity not in found or each.rank < found[identity].rank
-                ):
+                if identity not in identities:
+                    continue
+                if not (keep and each.result):
+                    each = each.beside(code[identity])
+                if each.changed and folder != own:
+                    continue
+                if identity not in found or each.rank < found[identity].rank:
                     found[identity] = each
     return found, useless
 
@@ -117,12 +141,13 @@ def _look(directory: Path) -> tuple[list[tuple[str, Found]], str | None]:
     path = directory / "result.json"
     if not path.exists():
         state = checkpoint.read(directory, tensors=False)
-        return (
-            [] if state is None else [(state.run_id, Found(directory, None, state.epoch))]
-        ), None
+        if state is None:
+            return [], None
+        begun = Found(directory, None, state.epoch, state.made_with.get("sources"))
+        return [(state.run_id, begun)], None
     result = writer.read_result(directory)
     if result is not None:
-        return [(result["run_id"], Found(directory, result))], None
+        return [(result["run_id"], Found(directory, result, sources=result["sources"]))], None
     try:
         version = json.loads(path.read_text(encoding="utf-8"))["schema_version"]
     except (OSError, ValueError, KeyError, TypeError):

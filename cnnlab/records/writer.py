@@ -24,6 +24,7 @@ from typing import Any
 
 from cnnlab.core.files import leftovers, settle, whole
 from cnnlab.records import checkpoint
+from cnnlab.records.sources import changed
 
 SCHEMA_VERSION = 1
 """Raised whenever a record's meaning changes; part of every run id."""
@@ -32,7 +33,8 @@ METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
 TIMING = ("epoch", "seconds", "memory_mb")
 
 ASIDE = "aside"
-"""The folder of a sweep that holds the records which `force=true` replaced."""
+"""The folder of a sweep that holds the records which were replaced: by `force=true`, or because
+the code has changed."""
 
 FINISHED = ("done", "diverged")
 """States that training again would only repeat."""
@@ -82,6 +84,15 @@ class Result(Outcome):
     versions: Mapping[str, str]
     git_commit: str | None = None
     git_dirty: bool | None = None
+    sources: Mapping[str, str] | None = None
+    """The code of its parts, a hash for each file; None: trained before records kept it."""
+
+
+YOUNGER = {"sources": None}
+"""Keys that are younger than the first records, with the value that they have there."""
+
+REQUIRED = frozenset(each.name for each in fields(Result)) - YOUNGER.keys()
+"""The keys of each result.json."""
 
 
 class Record:
@@ -95,12 +106,15 @@ class Record:
         epoch: the last finished one; 0 before the first
         place: among the runs that are given to a worker together: by it their log lines are known
         stack_size: with how many runs, itself included, it is trained as one model
+        discarded: whether there was a checkpoint that could not be continued
+        changed: the files whose code was another when that was made
 
     Args:
         directory: made if it is missing
         run_id: of the run
         made_with: what its numbers depend on besides its config; a checkpoint that was made with
-            anything else is not continued. None: whatever it was made with
+            anything else is not continued. None: whatever it was made with. Its `sources` count as
+            the same where the checkpoint has none
 
     Raises:
         FileExistsError: if the directory holds what must not be replaced
@@ -119,16 +133,19 @@ class Record:
         for path in leftovers(self.directory):
             path.unlink(missing_ok=True)
         found = checkpoint.read(self.directory)
+        before = found.made_with if found is not None else {}
+        now = before if made_with is None else made_with
+        self.changed = changed(before.get("sources"), now.get("sources"))
         fits = (
             found is not None
             and found.run_id == run_id
-            and (made_with is None or found.made_with == made_with)
+            and not self.changed
+            and {**before, **YOUNGER} == {**now, **YOUNGER}
         )
         self._checkpoint = (
             found if fits else checkpoint.Checkpoint(run_id=run_id, made_with=made_with or {})
         )
         self.discarded = found is not None and found.epoch > 0 and not fits
-        """Whether there was a checkpoint that could not be continued."""
         self.outcome = Outcome(**self._checkpoint.outcome)
         self.place, self.stack_size = 0, 1
         self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
@@ -159,6 +176,11 @@ class Record:
     def device(self) -> str:
         """That the run was begun on."""
         return self._checkpoint.made_with.get("device", "unknown")
+
+    @property
+    def sources(self) -> Mapping[str, str] | None:
+        """The code that the run was begun with, as in Result."""
+        return self._checkpoint.made_with.get("sources")
 
     @property
     def seconds(self) -> float:
@@ -231,14 +253,14 @@ class Record:
 _BEST = "best/"
 
 
-def set_aside(directory: Path) -> None:
-    """Moves a record out of the way of a fresh one, into its sweep's folder `aside`."""
+def set_aside(directory: Path) -> Path:
+    """Moves a record out of the way of a fresh one, into its sweep's folder `aside`; says where."""
     aside = directory.parent / ASIDE
     aside.mkdir(exist_ok=True)
     number = 1
     while (aside / f"{directory.name}-{number}").exists():
         number += 1
-    directory.rename(aside / f"{directory.name}-{number}")
+    return directory.rename(aside / f"{directory.name}-{number}")
 
 
 def tidy(directory: Path) -> None:
@@ -269,9 +291,11 @@ def read_result(directory: Path) -> dict[str, Any] | None:
         found = json.loads((Path(directory) / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    expected = {f.name for f in fields(Result)}
-    valid = isinstance(found, dict) and expected <= found.keys()
-    return found if valid and found["schema_version"] == SCHEMA_VERSION else None
+    if not isinstance(found, dict) or not found.keys() >= REQUIRED:
+        return None
+    found = {**YOUNGER, **found}
+    valid = isinstance(found["sources"], dict | None) and found["schema_version"] == SCHEMA_VERSION
+    return found if valid else None
 
 
 def write(path: Path, content: str | bytes) -> None:

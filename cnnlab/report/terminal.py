@@ -37,6 +37,8 @@ def _missing(analysis: Analysis) -> None:
     if counts:
         told = ", ".join(f"{number:,} {state}" for state, number in counts.items())
         say(f"Of {sum(analysis.sweep.counts.values()):,} runs, {told}.", level=30)
+    for notice in analysis.sweep.notices:
+        say(notice, level=30)
     runs = analysis.sweep.runs
     troubled = runs[runs["status"].isin(["failed", "diverged"])]
     for run in troubled.head(MOST_TOLD).to_dict("records"):

@@ -87,7 +87,7 @@ def _tables(analysis: Analysis) -> dict[str, str]:
         "effects.csv": csv(analysis.effects),
         "against.csv": csv(analysis.against.drop(columns="variant")),
         "interactions.csv": csv(analysis.interactions),
-        "report.md": markdown(analysis, [f"Runs: {counts}.", *problems]),
+        "report.md": markdown(analysis, [f"Runs: {counts}.", *analysis.sweep.notices, *problems]),
         "table.tex": latex(analysis),
     }
     if len(analysis.published):

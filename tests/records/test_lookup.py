@@ -192,7 +192,7 @@ def test_records_of_another_sweep_in_its_folder_are_nothing_strange():
 
 
 def test_a_folder_that_is_not_there_has_nothing_in_it():
-    assert lookup.find(Path("no"), Path("no/mine"), ["a" * 32]) == ({}, {})
+    assert lookup.find(Path("no"), Path("no/mine"), {"a" * 32: {}}) == ({}, {})
     assert lookup.strangers(Path("no/mine"), []) == []
 
 
@@ -355,7 +355,7 @@ def test_an_unfinished_run_whose_id_begins_alike_keeps_its_directory(twins):
 def test_runs_whose_ids_begin_alike_each_get_their_own(twins, tmp_path):
     run, other = twins
     places = [finish(run), finish(run, f"{run.directory}-2", run_id=other)]
-    found, useless = lookup.find(Path("outputs"), Path("outputs/mine"), [run.run_id, other])
+    found, useless = lookup.find(Path("outputs"), Path("outputs/mine"), {run.run_id: {}, other: {}})
     assert {key: each.directory for key, each in found.items()} == {
         run.run_id: places[0], other: places[1],
     }  # fmt: skip

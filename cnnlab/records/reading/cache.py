@@ -19,10 +19,10 @@ from cnnlab.records.reading.found import Found
 
 NAME = "report/cache.npz"
 
-VERSION = f"{__version__} {writer.SCHEMA_VERSION} 1"
+VERSION = f"{__version__} {writer.SCHEMA_VERSION} 2"
 """Of the program, of the records, and of what is made of them: raise the last with the latter."""
 
-_KEYS = [each.name for each in fields(Found) if each.name not in ("rows", "lasting")]
+_KEYS = [e.name for e in fields(Found) if e.name not in ("rows", "lasting", "sources")]
 
 
 def load(folder: Path) -> dict[str, Found]:
@@ -32,7 +32,7 @@ def load(folder: Path) -> dict[str, Found]:
             told, rows = json.loads(file["told"].tobytes()), file["rows"]
         if told["version"] != VERSION:
             return {}
-        return _unpacked(told["runs"], rows)
+        return _unpacked(told["runs"], rows, told["sources"])
     except Exception:  # whatever is wrong with it, the records themselves are there
         return {}
 
@@ -44,7 +44,9 @@ def save(folder: Path, found: Mapping[str, Found]) -> None:
         name: [len(each.rows), *(getattr(each, key) for key in _KEYS)]
         for name, each in lasting.items()
     }
-    told = json.dumps({"version": VERSION, "runs": runs}).encode()
+    # Most runs share theirs; `code` names them.
+    sources = {each.values["code"]: each.sources for each in lasting.values() if each.sources}
+    told = json.dumps({"version": VERSION, "runs": runs, "sources": sources}).encode()
     rows = np.concatenate([NONE, *(each.rows for each in lasting.values())])
     buffer = io.BytesIO()
     np.savez(buffer, told=np.frombuffer(told, dtype=np.uint8), rows=rows)
@@ -54,12 +56,16 @@ def save(folder: Path, found: Mapping[str, Found]) -> None:
         return
 
 
-def _unpacked(runs: Mapping[str, list], rows: np.ndarray) -> dict[str, Found]:
+def _unpacked(
+    runs: Mapping[str, list], rows: np.ndarray, sources: Mapping[str, Mapping[str, str]]
+) -> dict[str, Found]:
     """Raises an exception if the parts do not fit together."""
     if rows.dtype != float or rows.shape != (sum(each[0] for each in runs.values()), NONE.shape[1]):
         raise ValueError("rows")
     found, end = {}, 0
     for name, (count, *values) in runs.items():
         start, end = end, end + count
-        found[name] = Found(**dict(zip(_KEYS, values, strict=True)), rows=rows[start:end])
+        each = Found(**dict(zip(_KEYS, values, strict=True)), rows=rows[start:end])
+        each.sources = sources.get(each.values.get("code"))
+        found[name] = each
     return found

@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from cnnlab.records import writer
 from cnnlab.records.identity import settings
 from cnnlab.records.reading import curves
+from cnnlab.records.sources import code_of
 
 MEASURED = (
     "best_val_accuracy", "best_epoch", "final_val_accuracy", "final_train_accuracy",
@@ -36,10 +37,9 @@ Stamp = list[int] | str | None
 """What tells a file from a later one of its name: its size and the times at which its content and
 its rights changed, in ns; why it cannot be looked at; or None where there is none."""
 
-_KEYS = {each.name for each in fields(writer.Result)}
 _TYPES = {
     "run_id": str, "name": str, "status": str, "error": str | None, "config": dict,
-    "choices": dict, "data_fingerprint": str, "device": str,
+    "choices": dict, "data_fingerprint": str, "device": str, "sources": dict | None,
 }  # fmt: skip
 _STATUSES = ("done", "diverged", "failed")
 
@@ -75,7 +75,9 @@ class Found:
         stamps: of result.json and of metrics.csv, and whether the settings were wanted
         status: done, diverged, failed, pending or unreadable
         run_id: None where there is no record that can be used
-        values: MEASURED and TOLD; empty where there is no record that can be used
+        values: MEASURED, TOLD and `code`, short for the sources; empty where there is no record
+            that can be used
+        sources: as in result.json
         settings: as in plan.json, where they were wanted
         problems: file, what is wrong, what to do
         rows: of metrics.csv, (epochs, columns)
@@ -86,6 +88,7 @@ class Found:
     status: str = "pending"
     run_id: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] | None = None
     settings: dict[str, Any] | None = None
     problems: list[list[str]] = field(default_factory=list)
     rows: np.ndarray = field(default_factory=lambda: curves.NONE)
@@ -235,9 +238,10 @@ def _take(found: Found, told: Mapping[str, Any]) -> None:
     Raises:
         Damaged: if it is not a result
     """
-    missing = sorted(_KEYS - told.keys())
+    missing = sorted(writer.REQUIRED - told.keys())
     if missing:
         raise Damaged(f"it is incomplete: it has no {', '.join(missing)}")
+    told = {**writer.YOUNGER, **told}
     wrong = [key for key, kind in _TYPES.items() if not isinstance(told[key], kind)]
     wrong += ["status"] * (told["status"] not in _STATUSES)
     wrong += ["stack_size"] * (not number(told["stack_size"]))
@@ -252,7 +256,9 @@ def _take(found: Found, told: Mapping[str, Any]) -> None:
             values[name] = None
             what = f"{name} is {str(value)[:40]}, which it cannot be. It does not count"
             found.problems.append(["result.json", what, AGAIN])
+    values["code"] = code_of(told["sources"])
     found.status, found.run_id, found.values = told["status"], told["run_id"], values
+    found.sources = told["sources"]
 
 
 def _possible(name: str, value: float) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cnnlab.core.errors import Refused
 from cnnlab.records import writer
-from cnnlab.records.reading import counted
+from cnnlab.records.reading import code, counted
 from cnnlab.records.reading.counted import Part, signature
 from cnnlab.records.reading.found import Problem, stamp
 from cnnlab.records.reading.tables import Run, tables
@@ -35,7 +35,8 @@ class Sweep:
         runs: a row a run in the sweep's order: run_id, sweep, directory (relative to `folder`),
             each factor, variant (counted from 0), seed, status (one of STATES), error, epoch (the
             last whole one in metrics.csv, 0 before the first), fingerprint (of the data, 8
-            characters), device, stack_size, `found.MEASURED`, and published.<metric>
+            characters), device, stack_size, code (of its parts, in short, or
+            unknown), `cnnlab.records.reading.found.MEASURED`, and published.<metric>
         epochs: a row an epoch of each run that is done or diverged: run_id, each factor, variant,
             seed, and the columns of metrics.csv, of which lr is called epoch_lr here
         folder: of the sweep; of several, the folder of all records
@@ -45,6 +46,7 @@ class Sweep:
         counts: of runs, by state. Those of which only a damaged record is known are in no table,
             but are counted here
         problems: what on disk is not as it should be
+        notices: what else to know before runs are compared
         signature: changes with each file that was read; see `signature`
     """
 
@@ -58,6 +60,7 @@ class Sweep:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
+    notices: Sequence[str] = ()
     signature: str = ""
 
     def config(self, directory: str) -> dict[str, Any] | None:
@@ -156,6 +159,7 @@ def _sweep(
         settings={run.run_id: run.settings for run in runs},
         counts={state: counts[state] for state in STATES},
         problems=list(dict.fromkeys(each for part in parts for each in part.problems)),
+        notices=code.notices(runs, table, factors),
         signature=hashlib.sha256(signatures.encode()).hexdigest() if several else signatures,
     )
 

@@ -19,7 +19,7 @@ _CURVE = [RATE if name == "lr" else name for name in METRICS]
 
 RESERVED = frozenset(
     ("run_id", "sweep", "directory", "variant", "status", "error", "fingerprint", "device",
-     "stack_size", *MEASURED, *_CURVE)
+     "stack_size", "code", *MEASURED, *_CURVE)
 )  # fmt: skip
 """Columns that are neither factors nor the seed; no setting has such a name."""
 
@@ -110,6 +110,7 @@ def _of_runs(runs: Sequence[Run], names: Mapping[str, str]) -> pd.DataFrame:
             "fingerprint": [run.settings.get("data.fingerprint") for run in runs],
             "device": pd.Series([each.get("device") for each in told], dtype=object),
             "stack_size": _numbers([each.get("stack_size") for each in told]),
+            "code": pd.Series([each.get("code") for each in told], dtype=object),
             **{name: _numbers([each.get(name) for each in told]) for name in MEASURED},
             **{
                 f"published.{metric}": _numbers([run.published.get(metric) for run in runs])

@@ -46,6 +46,7 @@ class State:
         variants: how many there are
         reasons: why runs have no result
         problems: what is wrong on disk
+        notices: what else to know before runs are compared
         more: reasons and problems that are not listed
     """
 
@@ -56,6 +57,7 @@ class State:
     variants: int
     reasons: Sequence[Reason]
     problems: Sequence[Problem]
+    notices: Sequence[str]
     more: int
 
     @property
@@ -84,6 +86,7 @@ def state(analysis: Analysis) -> State:
         variants=len(table),
         reasons=reasons[:LISTED],
         problems=problems[:LISTED],
+        notices=sweep.notices,
         more=len(reasons[LISTED:]) + len(problems[LISTED:]),
     )
 
