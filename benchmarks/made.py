@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnlab.planning import plan
 from cnnlab.planning.plan import Plan, Run
-from cnnlab.records.writer import METRICS, Result
+from cnnlab.records.schema import METRICS, Result
 
 SEEDS = 10
 ACTIVATIONS = ("relu", "silu", "gelu", "elu", "tanh")

@@ -16,7 +16,7 @@ from cnnlab.config.launcher import SETTINGS, LauncherConf
 from cnnlab.config.schema import COMMAND
 from cnnlab.planning.expansion import expand
 from cnnlab.records import checkpoint
-from cnnlab.records.writer import read_result
+from cnnlab.records.schema import read_result
 from cnnlab.run import EXAMPLES
 
 QUICK = (*SMALL, "epochs=2")

@@ -1,13 +1,14 @@
 """Files that appear whole or not at all."""
 
 import errno
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _LEFTOVER = re.compile(r"\..+\.part-\w{8}")
 """The names of files that were being written when their process was killed."""
@@ -34,6 +35,21 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """A file that appears whole or not at all."""
+    with whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON.
+
+    Raises:
+        ValueError: if a number is not finite, for which JSON has no word
+    """
+    write_file(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def settle(folder: Path) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config.schema import Config
+from cnnlab.core.files import write_json
 from cnnlab.core.provenance import versions
 from cnnlab.data.loading import adopt, load
 from cnnlab.execution import grouping
 from cnnlab.execution.workers.worker import Tell
-from cnnlab.records.writer import write_json
 from cnnlab.training.throughput import EPOCHS, STEPS, kind, pace
 
 SHARE = 0.15

@@ -14,10 +14,12 @@ from cnnlab.core.console import console, say
 from cnnlab.core.errors import FAILED, INTERRUPTED
 from cnnlab.core.files import FULL
 from cnnlab.execution.launching import Outcomes, environments, launch
+from cnnlab.execution.task import last_lines
 from cnnlab.execution.workers.pool import WorkersBroken
 from cnnlab.planning.plan import Plan
 from cnnlab.planning.preview import preview
 from cnnlab.records import locks, writer
+from cnnlab.records.schema import FINISHED, read_result
 
 
 def sweep(planned: Plan, launcher: Launcher) -> None:
@@ -72,13 +74,13 @@ def _make_room(planned: Plan) -> None:
     force = planned.command.force
     for run in planned.runs:
         again = force or run.state == "outdated"
-        if not run.directory.exists() or not (again or run.state in writer.FINISHED):
+        if not run.directory.exists() or not (again or run.state in FINISHED):
             continue
         try:
             with locks.held(planned.outputs, run.run_id, wait=False):
                 if not again:
                     writer.tidy(run.directory)
-                elif force or writer.read_result(run.directory) == run.result:
+                elif force or read_result(run.directory) == run.result:
                     writer.set_aside(run.directory)  # else another command did, in the meantime
         except locks.Busy:
             if again:
@@ -146,7 +148,7 @@ def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
             line = f"{told['status'].capitalize()}: {told['error']}\n  see {log}"
             say(line, ERROR if told["status"] == "failed" else WARNING)
     if len(planned.runs) == 1 and not pending:
-        for line in writer.summary(planned.runs[0].result, planned.runs[0].directory):
+        for line in last_lines(planned.runs[0].result, planned.runs[0].directory):
             say(line)
     if len(planned.runs) > 1:
         counts = [f"{states[state]} {state}" for state in ("done", "diverged", "failed")]

@@ -24,8 +24,9 @@ from cnnlab.planning.grid import Job
 from cnnlab.planning.plan import Run
 from cnnlab.records import locks, lookup
 from cnnlab.records.identity import run_id
+from cnnlab.records.schema import FINISHED, Result, read_result
 from cnnlab.records.sources import sources_of
-from cnnlab.records.writer import FINISHED, Record, Result, read_result, set_aside, summary
+from cnnlab.records.writer import Record, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ def _conclude(begun: Begun, error: Exception | None) -> Any:
     record.finish(result)
     if result.error is not None:
         log.debug("%s: %s", result.status.capitalize(), result.error, extra=own)
-    for line in summary(asdict(result), run.directory):
+    for line in last_lines(asdict(result), run.directory):
         log.info(line, extra=own)
     return outcome_of(asdict(result), run.directory)
 
@@ -269,6 +270,15 @@ def result_of(run: Run, record: Record, device: str) -> Result:
 def outcome_of(result: dict[str, Any], directory: Path) -> dict[str, Any]:
     told = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
     return {**told, "directory": str(directory)}
+
+
+def last_lines(result: Mapping[str, Any], directory: Path) -> list[str]:
+    """The last lines of a run: what came out, and where the record is."""
+    best = result["best_val_accuracy"]
+    place = f"Record: {directory}"
+    if best is None:
+        return [place]
+    return [f"Best validation accuracy: {best:.4f} (epoch {result['best_epoch']})", place]
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -75,7 +75,7 @@ def estimate(planned: plan.Plan, workers: int) -> Estimate:
 
 def _records(outputs: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """The newest finished records of all sweeps."""
-    from cnnlab.records.writer import read_result
+    from cnnlab.records.schema import read_result
 
     found = [(path.stat().st_mtime, path) for path in outputs.glob("*/*/result.json")]
     for _, path in sorted(found, reverse=True)[:MOST_RECORDS]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import BEFORE, KEYS
-from cnnlab.records.writer import SCHEMA_VERSION
+from cnnlab.records.schema import SCHEMA_VERSION
 
 IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
 """Keys that cannot change a run's result. Of the data, the fingerprint tells all."""

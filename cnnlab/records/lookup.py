@@ -1,6 +1,5 @@
 """What is on disk already: which run's record lies where, and what lies there that is of no use."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.records import checkpoint, writer
+from cnnlab.records.schema import FINISHED, Damaged, parsed_result
 from cnnlab.records.sources import changed
 
 
@@ -41,7 +41,7 @@ class Found:
             return 3
         if self.result is None:
             return 1
-        return 0 if self.result["status"] in writer.FINISHED else 2
+        return 0 if self.result["status"] in FINISHED else 2
 
 
 def find(
@@ -145,16 +145,13 @@ def _look(directory: Path) -> tuple[list[tuple[str, Found]], str | None]:
             return [], None
         begun = Found(directory, None, state.epoch, state.made_with.get("sources"))
         return [(state.run_id, begun)], None
-    result = writer.read_result(directory)
-    if result is not None:
-        return [(result["run_id"], Found(directory, result, sources=result["sources"]))], None
     try:
-        version = json.loads(path.read_text(encoding="utf-8"))["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return [], "result.json is damaged"
-    if version == writer.SCHEMA_VERSION:
-        return [], "result.json is incomplete"
-    return [], f"a record of schema version {version}; this is version {writer.SCHEMA_VERSION}"
+        result = parsed_result(path.read_bytes())
+    except OSError as error:
+        return [], f"result.json cannot be read: {error.strerror}"
+    except Damaged as damaged:
+        return [], f"result.json: {damaged}"
+    return [(result["run_id"], Found(directory, result, sources=result["sources"]))], None
 
 
 def _id8(name: str) -> str:

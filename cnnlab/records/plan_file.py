@@ -1,14 +1,15 @@
 """plan.json: the runs of a sweep on disk, for the report and for the next command."""
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import BEFORE, shown
-from cnnlab.core.files import leftovers
-from cnnlab.records import checkpoint, writer
+from cnnlab.core.files import leftovers, write_json
+from cnnlab.records import checkpoint
+from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
 
 
 class Row(TypedDict):
@@ -117,10 +118,10 @@ def write(
     for run in runs.values():
         own = run["settings"].items()
         run["settings"] = {key: value for key, value in own if key not in common}
-    writer.write_json(
+    write_json(
         path,
         {
-            "schema_version": writer.SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION,
             "name": folder.name,
             "factors": list(dict.fromkeys([*earlier["factors"], *factors])),
             "baseline": dict(baseline) or earlier["baseline"],
@@ -134,19 +135,50 @@ def write(
 def read(path: Path) -> dict[str, Any] | None:
     """A plan.json with each run's settings in full; None if it is missing or cannot be used."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema_version"] != writer.SCHEMA_VERSION:
-            return None
-        found["factors"] = [str(key) for key in found["factors"]]
-        found["baseline"] = dict(found.get("baseline") or {})
-        found["question"] = found.get("question")
-        for run in found["runs"]:
-            run["settings"] = {**BEFORE, **found["settings"], **run["settings"]}
-            run["published"] = dict(run["published"])
-            run["run_id"], run["directory"] = str(run["run_id"]), str(run["directory"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return parsed_plan(path.read_bytes())
+    except (OSError, Damaged):
         return None
-    return found
+
+
+def parsed_plan(data: bytes) -> dict[str, Any]:
+    """The content of a plan.json: factors, baseline, question, and runs as `Row`s.
+
+    Raises:
+        Damaged: if it is not that
+    """
+    plan = parsed(data)
+    try:
+        rows = [plan["settings"], *(run["settings"] for run in plan["runs"])]
+        published = [value for run in plan["runs"] for value in run["published"].values()]
+        names = [run[key] for run in plan["runs"] for key in ("run_id", "directory")]
+        baseline, question = plan.get("baseline") or {}, plan.get("question")
+        valid = (
+            isinstance(plan["factors"], list)
+            and all(type(name) is str for name in (*names, *plan["factors"]))
+            and all(setting(value) for row in rows for value in row.values())
+            and all(map(number, published))
+            and isinstance(baseline, dict)
+        )
+    except (AttributeError, KeyError, TypeError):
+        valid = False
+    if not valid:
+        raise Damaged("it is incomplete, or has values of a wrong type")
+    outside = next((run["directory"] for run in plan["runs"] if _outside(run["directory"])), None)
+    if outside is not None:
+        raise Damaged(f"it names a record that does not lie below outputs/: {outside[:80]}")
+    runs = [
+        {**run, "settings": {**BEFORE, **plan["settings"], **run["settings"]}}
+        for run in plan["runs"]
+    ]
+    question = question if isinstance(question, str) else None
+    return {**plan, "baseline": baseline, "question": question, "runs": runs}
+
+
+def _outside(directory: str) -> bool:
+    """Whether a path, relative to a sweep's folder, leaves the folder of all records."""
+    if not directory.startswith(("/", "\\")) and ".." not in directory:
+        return False
+    return os.path.isabs(directory) or os.path.normpath(f"sweep/{directory}").startswith("..")
 
 
 def _begun(directory: Path) -> bool:

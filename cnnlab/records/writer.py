@@ -1,98 +1,22 @@
-"""What a run leaves on disk: the schema of it, and the code that writes it.
-
-    <outputs>/<sweep>/plan.json                     the runs of the sweep
-    <outputs>/<sweep>/<slug>-<id8>/metrics.csv      a row an epoch: what the training computed
-                                   timing.csv       a row an epoch: how long it took
-                                   best.safetensors weights at the best validation accuracy
-                                   checkpoint       what resuming needs; gone once the run is done
-                                   result.json      written last; a run without it is unfinished
-    <outputs>/<sweep>/report/                       tables and pictures
-
-Times are kept apart from the metrics because they alone differ when a run is repeated: two runs
-of the same seed leave the same metrics.csv, byte for byte.
-"""
+"""Writes a run's record, and moves records out of the way."""
 
 import csv
 import io
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cnnlab.core.files import leftovers, settle, whole
+from cnnlab.core.files import leftovers, settle, write_file, write_json
 from cnnlab.records import checkpoint
+from cnnlab.records.schema import FINISHED, METRICS, TIMING, YOUNGER, Outcome, Result, read_result
 from cnnlab.records.sources import changed
-
-SCHEMA_VERSION = 1
-"""Raised whenever a record's meaning changes; part of every run id."""
-
-METRICS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
-TIMING = ("epoch", "seconds", "memory_mb")
 
 ASIDE = "aside"
 """The folder of a sweep that holds the records which were replaced: by `force=true`, or because
 the code has changed."""
-
-FINISHED = ("done", "diverged")
-"""States that training again would only repeat."""
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What training found. Losses are means of cross-entropy in nats, accuracies in 0 to 1.
-
-    A value is None where the run did not get there.
-    """
-
-    status: str = "done"
-    """done, diverged or failed."""
-    error: str | None = None
-    best_val_accuracy: float | None = None
-    best_epoch: int | None = None
-    """Counted from 1; the first of equals."""
-    final_train_loss: float | None = None
-    final_train_accuracy: float | None = None
-    final_val_accuracy: float | None = None
-    test_accuracy: float | None = None
-    """Of the best weights; None unless evaluate_test=true."""
-    initial_loss: float | None = None
-    """Of the first batch, before the first step."""
-    parameters: int | None = None
-    macs: int | None = None
-    """Multiply-accumulates of one image's forward pass."""
-
-
-@dataclass(kw_only=True)
-class Result(Outcome):
-    """The content of result.json: the outcome, of which run, and how it came about."""
-
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
-    name: str
-    """Of the sweep."""
-    config: Mapping[str, Any]
-    choices: Mapping[str, str]
-    """The option chosen in each config group."""
-    overrides: list[str]
-    data_fingerprint: str
-    seconds: float | None = None
-    stack_size: int = 1
-    device: str
-    versions: Mapping[str, str]
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    sources: Mapping[str, str] | None = None
-    """The code of its parts, a hash for each file; None: trained before records kept it."""
-
-
-YOUNGER = {"sources": None}
-"""Keys that are younger than the first records, with the value that they have there."""
-
-REQUIRED = frozenset(each.name for each in fields(Result)) - YOUNGER.keys()
-"""The keys of each result.json."""
 
 
 class Record:
@@ -242,12 +166,12 @@ class Record:
             ("timing.csv", TIMING, self._checkpoint.timing),
         ):
             if rows:
-                write(self.directory / name, _csv(columns, rows, header=True))
+                write_file(self.directory / name, _csv(columns, rows, header=True))
 
     def _write_best(self) -> None:
         from safetensors.numpy import save
 
-        write(self.directory / "best.safetensors", save(self.best_weights))
+        write_file(self.directory / "best.safetensors", save(self.best_weights))
 
 
 _BEST = "best/"
@@ -274,43 +198,6 @@ def drop_hollow(directory: Path) -> None:
     hollow = {".hydra", "run.log"}
     if directory.is_dir() and {path.name for path in directory.iterdir()} <= hollow:
         shutil.rmtree(directory)
-
-
-def summary(result: Mapping[str, Any], directory: Path) -> list[str]:
-    """The last lines of a run: what came out, and where the record is."""
-    best = result["best_val_accuracy"]
-    place = f"Record: {directory}"
-    if best is None:
-        return [place]
-    return [f"Best validation accuracy: {best:.4f} (epoch {result['best_epoch']})", place]
-
-
-def read_result(directory: Path) -> dict[str, Any] | None:
-    """A run's result.json; None if it is missing, damaged or of another schema version."""
-    try:
-        found = json.loads((Path(directory) / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(found, dict) or not found.keys() >= REQUIRED:
-        return None
-    found = {**YOUNGER, **found}
-    valid = isinstance(found["sources"], dict | None) and found["schema_version"] == SCHEMA_VERSION
-    return found if valid else None
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """A file that appears whole or not at all."""
-    with whole(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Indented JSON.
-
-    Raises:
-        ValueError: if a number is not finite, for which JSON has no word
-    """
-    write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _append(path: Path, columns: tuple[str, ...], row: Mapping[str, Any]) -> None:

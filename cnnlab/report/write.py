@@ -11,8 +11,7 @@ from typing import Any
 
 from cnnlab import __version__
 from cnnlab.core.errors import Refused
-from cnnlab.core.files import leftovers
-from cnnlab.records import writer
+from cnnlab.core.files import leftovers, write_file, write_json
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.report.export import csv, latex, markdown
 from cnnlab.report.settings import Settings, baseline
@@ -60,13 +59,11 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
         "index.html": page(analysis, _smaller(drawn)),
     }
     for name, content in files.items():
-        writer.write(out / name, content)
+        write_file(out / name, content)
     for name in before.get("files", []):  # of an earlier report that had more
         if name not in files and Path(name).name == name:
             (out / name).unlink(missing_ok=True)
-    writer.write_json(
-        out / MADE, {"made_of": made, "files": list(files), "listed": _listed(analysis)}
-    )
+    write_json(out / MADE, {"made_of": made, "files": list(files), "listed": _listed(analysis)})
 
 
 def _smaller(drawn: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -130,5 +127,5 @@ def write_list(outputs: Path) -> Path:
             found = _read(path.parent)["listed"]
             found["date"] = datetime.fromisoformat(found["date"])
             rows.append(Row(**found, link=f"{place.as_posix()}/index.html"))
-    writer.write(outputs / "index.html", listing(rows))
+    write_file(outputs / "index.html", listing(rows))
     return outputs / "index.html"

@@ -17,7 +17,8 @@ from cnnlab.core import events
 from cnnlab.core.errors import one_line
 from cnnlab.data.batches import Images, supply
 from cnnlab.data.dataset import Data, Split
-from cnnlab.records.writer import Outcome, Record
+from cnnlab.records.schema import Outcome
+from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.cost import cost
 from cnnlab.training.device import describe, prepare, resolve

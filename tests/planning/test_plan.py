@@ -12,6 +12,7 @@ from cnnlab.data.loading import load
 from cnnlab.planning import plan
 from cnnlab.records import plan_file, writer
 from cnnlab.records.identity import run_id, settings
+from cnnlab.records.schema import METRICS, TIMING, Result
 
 
 def identity(*overrides: str) -> str:
@@ -77,7 +78,7 @@ def test_an_adhoc_name_depends_on_the_runs_alone():
 
 def finish(run, status: str = "done") -> None:
     writer.Record(run.directory, run.run_id).finish(
-        writer.Result(
+        Result(
             run_id=run.run_id, name="x", status=status, config=asdict(run.job.config),
             choices=run.job.choices, overrides=[], data_fingerprint="", device="", versions={},
         )
@@ -101,9 +102,9 @@ def test_finished_and_failed_runs_are_not_pending_but_with_retry_failed_ones_are
 def test_a_run_with_a_finished_epoch_is_partly_trained_and_pending():
     command = (*SMALL, "name=mine")
     (run,) = plan.make((), command).runs
-    row = dict.fromkeys(writer.METRICS, 1)
+    row = dict.fromkeys(METRICS, 1)
     begun = writer.Record(run.directory, run.run_id)
-    begun.add(row, dict.fromkeys(writer.TIMING, 1), {})
+    begun.add(row, dict.fromkeys(TIMING, 1), {})
     plan.make.cache_clear()
     (again,) = plan.make((), command).pending
     assert (again.state, again.epoch, again.directory) == ("partly trained", 1, run.directory)
@@ -125,7 +126,9 @@ def test_a_damaged_result_is_not_taken_for_a_finished_run():
     plan.make.cache_clear()
     (again,) = plan.make((), command).pending
     assert again.directory != run.directory  # whoever can repair it still has it
-    assert plan.make((), command).notes == (f"{run.directory}: result.json is damaged",)
+    assert plan.make((), command).notes == (
+        f"{run.directory}: result.json: it is cut short, or is no JSON",
+    )
 
 
 def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():

@@ -11,9 +11,10 @@ from safetensors.numpy import load_file, save
 
 from cnnlab.core import events
 from cnnlab.data.loading import load
-from cnnlab.records import checkpoint, writer
+from cnnlab.records import checkpoint
 from cnnlab.records.checkpoint import NAME, Checkpoint
-from cnnlab.records.writer import METRICS, TIMING, Record, Result
+from cnnlab.records.schema import FINISHED, METRICS, TIMING, Outcome, Result
+from cnnlab.records.writer import Record
 from cnnlab.training.train import train
 
 ID = "a" * 32
@@ -229,7 +230,7 @@ def test_what_was_made_with_something_else_begins_afresh(made_with, tmp_path):
     again = Record(tmp_path, ID, made_with)
     assert again.discarded
     assert (again.epoch, again.state, again.best_weights) == (0, {}, {})
-    assert again.outcome == writer.Outcome()
+    assert again.outcome == Outcome()
     assert set(files_of(tmp_path)) == {NAME}
     assert checkpoint.read(tmp_path).epoch == 0
 
@@ -260,7 +261,7 @@ def result_of(**changed):
     return Result(**{**given, **changed})
 
 
-@pytest.mark.parametrize("status", writer.FINISHED)
+@pytest.mark.parametrize("status", FINISHED)
 def test_a_finished_record_is_refused_and_stays_as_it_is(status, tmp_path):
     begun(tmp_path).finish(result_of(status=status))
     before = files_of(tmp_path)

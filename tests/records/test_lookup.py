@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from conftest import SMALL, command
 
+from cnnlab.core.files import write_json
 from cnnlab.planning import plan
 from cnnlab.records import checkpoint, lookup, writer
 from cnnlab.records.lookup import Found
+from cnnlab.records.schema import SCHEMA_VERSION, Result, read_result
 
 MINE = (*SMALL, "epochs=2", "name=mine")
 
@@ -33,13 +35,13 @@ def result_of(run, **changed):
         "choices": run.job.choices, "overrides": [], "data_fingerprint": run.fingerprint,
         "device": "cpu", "versions": {},
     }  # fmt: skip
-    return asdict(writer.Result(**{**given, **changed}))
+    return asdict(Result(**{**given, **changed}))
 
 
 def finish(run, directory=None, **changed):
     place = Path(directory or run.directory)
     place.mkdir(parents=True)
-    writer.write_json(place / "result.json", result_of(run, **changed))
+    write_json(place / "result.json", result_of(run, **changed))
     return place
 
 
@@ -68,22 +70,24 @@ def tree(folder):
 def truncated(run):
     path = finish(run) / "result.json"
     path.write_text(path.read_text()[:200])
-    return "result.json is damaged"
+    return "result.json: it is cut short, or is no JSON"
 
 
 def nothing_in_it(run):
     (finish(run) / "result.json").write_bytes(b"")
-    return "result.json is damaged"
+    return "result.json: it is cut short, or is no JSON"
 
 
 def a_list(run):
     (finish(run) / "result.json").write_text("[]")
-    return "result.json is damaged"
+    return "result.json: it is incomplete: it has no schema_version"
 
 
 def of_the_next_version(run):
-    finish(run, schema_version=writer.SCHEMA_VERSION + 1)
-    return f"schema version {writer.SCHEMA_VERSION + 1}; this is version {writer.SCHEMA_VERSION}"
+    finish(run, schema_version=SCHEMA_VERSION + 1)
+    return (
+        f"it is of schema version {SCHEMA_VERSION + 1}; this program reads version {SCHEMA_VERSION}"
+    )
 
 
 def of_an_old_version(run):
@@ -98,7 +102,7 @@ def without_a_key(run):
     told = json.loads(path.read_text())
     del told["best_epoch"]
     path.write_text(json.dumps(told))
-    return "result.json is incomplete"
+    return "result.json: it is incomplete: it has no best_epoch"
 
 
 USELESS = [truncated, nothing_in_it, a_list, of_the_next_version, of_an_old_version, without_a_key]
@@ -150,7 +154,7 @@ def strange_things(folder):
     (folder / "link").symlink_to(folder / "figures")
     return {
         "empty": "an empty folder", "notes.txt": "no record", "figures": "no record",
-        "old-0123abcd": "result.json is damaged", "link": "no record",
+        "old-0123abcd": "result.json: it is cut short, or is no JSON", "link": "no record",
     }  # fmt: skip
 
 
@@ -207,13 +211,16 @@ def test_a_real_run_says_what_it_leaves_alone_and_changes_none_of_it(tmp_path):
     left = [line for line in done.stdout.splitlines() if line.startswith("Left alone: ")]
     assert len(left) == 5  # as many are printed
     assert "... and 1 more." in done.stdout
-    assert f"Left alone: outputs/mine/{run.directory.name}: a record of schema version" in left[0]
+    assert (
+        f"Left alone: outputs/mine/{run.directory.name}: result.json: it is of schema version"
+        in left[0]
+    )
     told = {name for name in expected if any(f"mine/{name}: " in line for line in left)}
     assert len(told) == 4
     after = tree(tmp_path)
     assert {path: after.get(path) for path in before} == before
     fresh = folder / f"{run.directory.name}-2"
-    assert writer.read_result(fresh)["status"] == "done"
+    assert read_result(fresh)["status"] == "done"
     plan.make.cache_clear()
     (again,) = plan.make((), MINE).runs
     assert (again.state, again.directory) == ("done", Path("outputs/mine") / fresh.name)

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from sound import changed, directory, make, states
 
-from cnnlab.records import writer
 from cnnlab.records.reading import cache, found, sweeps
 
 
@@ -177,7 +176,7 @@ def test_in_a_folder_that_cannot_be_written_nothing_is_kept(folder, monkeypatch)
     def denied(path, content):
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(writer, "write", denied)
+    monkeypatch.setattr(cache, "write_file", denied)
     assert states(sweeps.read(folder)) == ["done"] * 3
     assert not (folder / "report").exists()
 

@@ -14,7 +14,8 @@ from cnnlab.planning import plan
 from cnnlab.records import plan_file
 from cnnlab.records.reading import sweeps
 from cnnlab.records.reading.tables import RESERVED
-from cnnlab.records.writer import METRICS, TIMING, Record
+from cnnlab.records.schema import METRICS, TIMING
+from cnnlab.records.writer import Record
 
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cnnlab.core.files import writable
+from cnnlab.core.files import writable, write_file
 from cnnlab.records import checkpoint, writer
-from cnnlab.records.writer import Record, Result, read_result
+from cnnlab.records.schema import METRICS, SCHEMA_VERSION, TIMING, Result, read_result
+from cnnlab.records.writer import Record
 
 
 def result_of(**changed) -> Result:
@@ -30,7 +31,7 @@ def test_the_schema_is_the_one_that_the_readers_know():
         "parameters", "macs", "seconds", "stack_size", "device", "versions", "git_commit",
         "git_dirty", "sources",
     }  # fmt: skip
-    assert writer.METRICS == (
+    assert METRICS == (
         "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
     )  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_a_damaged_result_is_none(text, tmp_path):
 
 
 def test_a_result_of_another_version_is_none(tmp_path):
-    Record(tmp_path).finish(result_of(schema_version=writer.SCHEMA_VERSION + 1))
+    Record(tmp_path).finish(result_of(schema_version=SCHEMA_VERSION + 1))
     assert read_result(tmp_path) is None
 
 
@@ -62,7 +63,7 @@ def test_a_number_that_is_not_finite_is_no_json(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]  # it can go on
 
 
-ROW, TIMES = dict.fromkeys(writer.METRICS, 1), dict.fromkeys(writer.TIMING, 1)
+ROW, TIMES = dict.fromkeys(METRICS, 1), dict.fromkeys(TIMING, 1)
 
 
 def begun(directory, run_id="a" * 32, made_with=None) -> Record:
@@ -182,20 +183,20 @@ def test_weights_read_back_as_they_were(tmp_path):
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
-    writer.write(tmp_path / "file", "old")
+    write_file(tmp_path / "file", "old")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        writer.write(tmp_path / "file", "new")
+        write_file(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_files_are_as_readable_as_the_user_lets_them_be(tmp_path):
-    writer.write(tmp_path / "file", "text")
+    write_file(tmp_path / "file", "text")
     (tmp_path / "other").write_text("text")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 

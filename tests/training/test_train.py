@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from cnnlab.config.targets import build, configured
 from cnnlab.data.batches import Images, Normalise, training
 from cnnlab.data.loading import load
-from cnnlab.records.writer import METRICS, TIMING, Record
+from cnnlab.records.schema import METRICS, TIMING
+from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.train import train
 

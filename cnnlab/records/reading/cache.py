@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab import __version__
-from cnnlab.records import writer
+from cnnlab.core.files import write_file
 from cnnlab.records.reading.curves import NONE
 from cnnlab.records.reading.found import Found
+from cnnlab.records.schema import SCHEMA_VERSION
 
 NAME = "report/cache.npz"
 
-VERSION = f"{__version__} {writer.SCHEMA_VERSION} 2"
+VERSION = f"{__version__} {SCHEMA_VERSION} 2"
 """Of the program, of the records, and of what is made of them: raise the last with the latter."""
 
 _KEYS = [e.name for e in fields(Found) if e.name not in ("rows", "lasting", "sources")]
@@ -51,7 +52,7 @@ def save(folder: Path, found: Mapping[str, Found]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, told=np.frombuffer(told, dtype=np.uint8), rows=rows)
     try:
-        writer.write(folder / NAME, buffer.getvalue())
+        write_file(folder / NAME, buffer.getvalue())
     except OSError:  # no rights, or a full disk: the next report reads everything once more
         return
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cnnlab.records.writer import METRICS
+from cnnlab.records.schema import METRICS
 
 NONE = np.empty((0, len(METRICS)))
 """The rows of a run that has none."""

@@ -4,8 +4,6 @@ A record is read again only if a file of it has changed. What is damaged is told
 numbers is used.
 """
 
-import json
-import math
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -14,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.records import writer
 from cnnlab.records.identity import settings
 from cnnlab.records.reading import curves
+from cnnlab.records.schema import FINISHED, Damaged, number, parsed_result, setting
 from cnnlab.records.sources import code_of
 
 MEASURED = (
@@ -36,16 +34,6 @@ READABLE = "Make it readable, e.g. with chmod -R u+rX."
 Stamp = list[int] | str | None
 """What tells a file from a later one of its name: its size and the times at which its content and
 its rights changed, in ns; why it cannot be looked at; or None where there is none."""
-
-_TYPES = {
-    "run_id": str, "name": str, "status": str, "error": str | None, "config": dict,
-    "choices": dict, "data_fingerprint": str, "device": str, "sources": dict | None,
-}  # fmt: skip
-_STATUSES = ("done", "diverged", "failed")
-
-
-class Damaged(ValueError):
-    """Why a file is of no use."""
 
 
 class Unreadable(Damaged):
@@ -96,7 +84,7 @@ class Found:
 
     @property
     def finished(self) -> bool:
-        return self.status in writer.FINISHED
+        return self.status in FINISHED
 
 
 def stamp(path: str) -> Stamp:
@@ -129,43 +117,6 @@ def content(path: str, stamp: Stamp) -> bytes | None:
         return None
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
-
-
-def parsed(data: bytes) -> dict[str, Any]:
-    """A JSON object of this program's schema.
-
-    Raises:
-        Damaged: if it is anything else
-    """
-    try:
-        text = data.decode()
-        told = json.loads(text)
-        if "\\u" in text:  # half a surrogate pair is a str that no file can hold
-            json.dumps(told, ensure_ascii=False).encode()
-    except UnicodeError:
-        raise Damaged("it is not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise Damaged("it is cut short, or is no JSON") from None
-    if not isinstance(told, dict) or "schema_version" not in told:
-        raise Damaged("it is incomplete: it has no schema_version")
-    if told["schema_version"] != writer.SCHEMA_VERSION:
-        raise Damaged(
-            f"it is of schema version {str(told['schema_version'])[:20]}; this program reads "
-            f"version {writer.SCHEMA_VERSION}"
-        )
-    return told
-
-
-def number(value: Any) -> bool:
-    """Whether a value is a finite number that a column can hold. True and False are none."""
-    if type(value) is int:
-        return -(2**63) <= value < 2**63
-    return type(value) is float and math.isfinite(value)
-
-
-def setting(value: Any) -> bool:
-    """Whether a value can be the value of a setting: a text, a finite number, yes, no or none."""
-    return value is None or type(value) in (str, bool) or number(value)
 
 
 def look(folder: str, directories: Iterable[str], *, settings: bool) -> dict[str, list[Any]]:
@@ -212,7 +163,7 @@ def _record(directory: str, stamps: list[Any]) -> tuple[Found, bytes]:
     try:
         data = content(f"{directory}/result.json", stamps[0])
         if data is not None:
-            _take(found, parsed(data))
+            _take(found, parsed_result(data))
     except Damaged as damaged:
         found.status = "unreadable"
         found.problems = [["result.json", f"{damaged}. The run does not count", _remedy(damaged)]]
@@ -236,17 +187,8 @@ def _take(found: Found, told: Mapping[str, Any]) -> None:
     """Takes over what a report needs of a result.
 
     Raises:
-        Damaged: if it is not a result
+        Damaged: if its settings are none
     """
-    missing = sorted(writer.REQUIRED - told.keys())
-    if missing:
-        raise Damaged(f"it is incomplete: it has no {', '.join(missing)}")
-    told = {**writer.YOUNGER, **told}
-    wrong = [key for key, kind in _TYPES.items() if not isinstance(told[key], kind)]
-    wrong += ["status"] * (told["status"] not in _STATUSES)
-    wrong += ["stack_size"] * (not number(told["stack_size"]))
-    if wrong:
-        raise Damaged(f"it has no valid {', '.join(wrong)}")
     if found.stamps[2]:
         found.settings = _settings(told)
     values = {name: told[name] for name in (*MEASURED, *TOLD)}

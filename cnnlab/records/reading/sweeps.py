@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.core.errors import Refused
-from cnnlab.records import writer
 from cnnlab.records.reading import code, counted
 from cnnlab.records.reading.counted import Part, signature
 from cnnlab.records.reading.found import Problem, stamp
 from cnnlab.records.reading.tables import Run, tables
+from cnnlab.records.schema import read_result
 
 __all__ = ["STATES", "Problem", "Sweep", "folders", "read", "read_many", "signature"]
 
@@ -69,7 +69,7 @@ class Sweep:
         Args:
             directory: of the run, as in `runs`
         """
-        result = writer.read_result(self.folder / directory)
+        result = read_result(self.folder / directory)
         return None if result is None else result["config"]
 
 

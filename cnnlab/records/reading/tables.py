@@ -10,7 +10,7 @@ import pandas as pd
 from cnnlab.config.compose import GROUPS
 from cnnlab.records.reading.curves import NONE
 from cnnlab.records.reading.found import MEASURED, Found
-from cnnlab.records.writer import METRICS
+from cnnlab.records.schema import METRICS
 
 RATE = "epoch_lr"
 """What the lr of an epoch is called in a table, where lr can be a factor."""

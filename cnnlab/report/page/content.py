@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cnnlab.records import writer
+from cnnlab.records.schema import FINISHED, read_result
 from cnnlab.report.page import curves, figures, missing, runs, tables
 from cnnlab.report.page.document import document
 from cnnlab.report.page.words import Unit, chosen
@@ -82,8 +82,8 @@ def _report(analysis: Analysis) -> str:
 
 def _origin(analysis: Analysis) -> Origin | None:
     table = analysis.sweep.runs
-    trained = table.loc[table["status"].isin(writer.FINISHED), "directory"]
-    told = writer.read_result(analysis.sweep.folder / trained.iloc[0]) if len(trained) else None
+    trained = table.loc[table["status"].isin(FINISHED), "directory"]
+    told = read_result(analysis.sweep.folder / trained.iloc[0]) if len(trained) else None
     if told is None:
         return None
     commit = told.get("git_commit")
