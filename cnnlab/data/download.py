@@ -4,6 +4,8 @@ import logging
 import shutil
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -50,10 +52,9 @@ def _decode(dataset: type, folder: Path) -> Decoded:
             f"{folder}: cannot download there: {error.strerror}. Choose another folder with "
             "data.root, or data=digits, which needs no download."
         ) from error
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS_WITHOUT_AN_ANSWER)  # torchvision would wait for ever
     try:
-        return _arrays(dataset, temporary, download=True)
+        with _patience(SECONDS_WITHOUT_AN_ANSWER):
+            return _arrays(dataset, temporary, download=True)
     except (RuntimeError, OSError, EOFError, HTTPException) as error:  # URLError is an OSError
         reason = " ".join(str(getattr(error, "reason", error)).split())
         raise Refused(
@@ -61,8 +62,23 @@ def _decode(dataset: type, folder: Path) -> Decoded:
             f"below {folder} yourself, or use data=digits, which works offline."
         ) from error
     finally:
-        socket.setdefaulttimeout(patience)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """While it lasts, a connection that is opened waits no longer than that for an answer.
+
+    torchvision 0.29 would wait for ever: it opens its connections without a limit, and takes none.
+    So the default of the process has to change, and only here, where nothing trains yet and no
+    other thread opens a connection.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _arrays(dataset: type, folder: str | Path, *, download: bool) -> Decoded:

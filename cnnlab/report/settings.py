@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Annotated
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from cnnlab.core.console import labelled
 from cnnlab.core.errors import Refused, no_such, unknown_key
 from cnnlab.core.limits import CLOSED
-from cnnlab.core.metrics import LABELS
+from cnnlab.core.metrics import METRICS
 
 USAGE = """\
 Usage: python -m cnnlab.report [key=value ...] [--watch]
@@ -26,9 +28,9 @@ class Settings:
 
     name: str | None = None
     """One sweep, or several that are compared as one: a,b. Without it, each by itself."""
-    metric: str = "best_val_accuracy"
-    """What is compared: best_val_accuracy, final_val_accuracy, final_train_accuracy,
-    final_train_loss or test_accuracy."""
+    metric: Annotated[str, Field(description=f"What is compared: {', '.join(METRICS)}.")] = next(
+        iter(METRICS)
+    )
     baseline: str | None = None
     """What the other levels are compared with: "norm=none lr=0.01". Without it, the sweep's
     own, else none where a factor has it, else its first."""
@@ -73,8 +75,8 @@ def settings(arguments: Sequence[str]) -> Settings:
         else:
             given[key] = value
     faults += _converted(given)
-    if "metric" in given and given["metric"] not in LABELS:
-        faults.append(no_such("metric", str(given["metric"]), list(LABELS)))
+    if "metric" in given and given["metric"] not in METRICS:
+        faults.append(no_such("metric", str(given["metric"]), list(METRICS)))
     if faults:
         raise Refused(faults)
     return Settings(**given)

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cnnlab.config.schema import shown
-from cnnlab.core.metrics import LABELS
+from cnnlab.core.metrics import Metric
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.statistics import summary as variants
 from cnnlab.statistics.effects import against, effects
 from cnnlab.statistics.interactions import interactions
-from cnnlab.statistics.matrix import places
+from cnnlab.statistics.matrix import Matrix, places, spread
 from cnnlab.statistics.sentences import sentences
 
 
@@ -22,10 +23,11 @@ class Analysis:
 
     Attributes:
         sweep: its runs and epochs
-        metric: that is compared; see `cnnlab.core.metrics`
+        matrix: what is compared: the sweep's runs, spread
         smallest: the smallest difference that would matter, in the metric's unit
         summary: a row a variant, of `cnnlab.statistics.summary.summary`
         effects: a row a comparison of levels, of `cnnlab.statistics.effects.effects`
+        differences: (rows of effects, S), those of each seed that a row is the mean of
         against: a row a variant but the baseline, of `cnnlab.statistics.effects.against`
         interactions: a row a pair of factors, of `cnnlab.statistics.interactions.interactions`
         published: a row a published number, of `cnnlab.statistics.summary.published`
@@ -33,19 +35,20 @@ class Analysis:
     """
 
     sweep: Sweep
-    metric: str
+    matrix: Matrix
     smallest: float
     summary: pd.DataFrame
     effects: pd.DataFrame
+    differences: np.ndarray
     against: pd.DataFrame
     interactions: pd.DataFrame
     published: pd.DataFrame
     sentences: list[str]
 
     @property
-    def label(self) -> str:
-        """The metric in words; how a run's number was chosen is part of them."""
-        return LABELS[self.metric]
+    def metric(self) -> Metric:
+        """That is compared."""
+        return self.matrix.metric
 
 
 def analyse(
@@ -55,7 +58,7 @@ def analyse(
 
     Args:
         sweep: as `cnnlab.records.reading.sweeps.read` gives it; has a run at least
-        metric: that is compared
+        metric: that is compared, one of `cnnlab.core.metrics.METRICS`
         baseline: the level of some factors that the others are compared with; None: what the
             sweep's plan names
         smallest: as in Analysis
@@ -63,23 +66,22 @@ def analyse(
     Raises:
         Refused: a baseline that the sweep does not have
     """
-    runs, factors = sweep.runs, sweep.factors
+    table = spread(sweep.runs, sweep.factors, metric)
     base = _planned(sweep) if baseline is None else baseline
-    found = effects(runs, factors, metric, baseline=base, smallest=smallest)
-    crossed = interactions(runs, factors, metric)
-    summary = variants.summary(runs, factors, metric)
+    rows, differences = effects(table, baseline=base, smallest=smallest)
+    crossed = interactions(table)
+    summary = variants.summary(sweep.runs, sweep.factors, table.metric)
     return Analysis(
         sweep=sweep,
-        metric=metric,
+        matrix=table,
         smallest=smallest,
         summary=summary,
-        effects=found,
-        against=against(runs, factors, metric, baseline=base, smallest=smallest),
+        effects=rows,
+        differences=differences,
+        against=against(table, baseline=base, smallest=smallest),
         interactions=crossed,
-        published=variants.published(runs, factors),
-        sentences=sentences(
-            summary, found, crossed, metric=metric, label=LABELS[metric], smallest=smallest
-        ),
+        published=variants.published(sweep.runs, sweep.factors),
+        sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
     )
 
 

@@ -18,13 +18,8 @@ NAMED = 3
 
 
 def effects(
-    runs: pd.DataFrame,
-    factors: Sequence[str],
-    metric: str,
-    *,
-    baseline: Mapping[str, Any] | None = None,
-    smallest: float,
-) -> pd.DataFrame:
+    table: Matrix, *, baseline: Mapping[str, Any] | None = None, smallest: float
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Each level of each factor against the factor's baseline level.
 
     A pair is two runs with the same seed that differ in this factor only. Their differences are
@@ -35,41 +30,36 @@ def effects(
     that one of two levels does not have (momentum, with optimizer=adamw) need not be equal.
 
     Args:
-        runs: as in `cnnlab.records.reading.sweeps.Sweep`
-        factors: its columns that tell variants apart
-        metric: the column that is compared
+        table: of the runs
         baseline: the level of some factors that the others are compared with; otherwise `none`
             where a factor has it, else its first
         smallest: the smallest difference that would matter, in the metric's unit
 
     Returns:
-        factor, level, baseline, at (`lr=0.1` of a simple effect, empty for the average), then
-        COLUMNS of `verdicts`, where they are explained. combinations: of the other factors
-        that were averaged over; left_out: those in which no seed has both levels, as
+        G rows: factor, level, baseline, at (`lr=0.1` of a simple effect, empty for the average),
+        then COLUMNS of `statistics.verdicts`, where they are explained. combinations: of the other
+        factors that were averaged over; left_out: those in which no seed has both levels, as
         `lr=0.1; lr=0.2`, which the average does not hold. The averages are one family, and all
         simple effects another.
+        And (G, S): the differences that each row is the mean of, NaN where a seed has none.
 
     Raises:
         Refused: a baseline that the sweep does not have
     """
-    table = cells.matrix(runs, factors, metric)
     levels = cells.baseline_levels(table.factors, baseline)
     averages, simple = [], []
     for factor in table.factors:
         pairs = _Pairs(table, factor, levels[factor.name])
         averages.append(pairs.averages())
         simple.extend(pairs.simple(other) for other in pairs.others)
-    families = [_family(parts, metric, smallest, table) for parts in (averages, simple)]
-    return pd.concat([each for each in families if len(each)] or families[:1], ignore_index=True)
+    families = [_family(parts, table, smallest) for parts in (averages, simple)]
+    rows = [rows for rows, _ in families if len(rows)] or [families[0][0]]
+    differences = np.concatenate([differences for _, differences in families])
+    return pd.concat(rows, ignore_index=True), differences
 
 
 def against(
-    runs: pd.DataFrame,
-    factors: Sequence[str],
-    metric: str,
-    *,
-    baseline: Mapping[str, Any] | None = None,
-    smallest: float,
+    table: Matrix, *, baseline: Mapping[str, Any] | None = None, smallest: float
 ) -> pd.DataFrame:
     """Each variant against the baseline variant, paired by seed; one family.
 
@@ -77,12 +67,11 @@ def against(
     such variant, it is the first with the levels that were given, or else the first of all.
 
     Args:
-        runs, factors, metric, baseline, smallest: as in `effects`
+        table, baseline, smallest: as in `effects`
 
     Returns:
         variant, the factors, baseline (in words), then COLUMNS of `cnnlab.statistics.verdicts`
     """
-    table = cells.matrix(runs, factors, metric)
     count = len(table.variants)
     base = _baseline_variant(table, baseline)
     rows = np.flatnonzero(np.arange(count) != base)
@@ -95,7 +84,7 @@ def against(
     alive = ~np.isnan(differences).all(axis=1)
     named = named.assign(combinations=alive.astype(int), planned=1, left_out="")
     named = named.assign(**_lost(table, rows, partner))
-    return judged(named, differences, metric, smallest)
+    return judged(named, differences, table.metric, smallest)
 
 
 def _baseline_variant(table: Matrix, baseline: Mapping[str, Any] | None) -> int:
@@ -147,7 +136,7 @@ class _Pairs:
         size = len(other.levels)
         keys, group = np.unique(self.level * size + code, return_inverse=True)
         several = np.bincount(keys // size, minlength=len(self.factor.levels)) > 1
-        at = [f"{other.name}={cells.shown(other.levels[key % size])}" for key in keys]
+        at = [f"{other.name}={cells.level_text(other.levels[key % size])}" for key in keys]
         rest = [each for each in self.others if each is not other]
         named, means = self._grouped(self._named(keys // size, at), group, rest)
         kept = several[keys // size]
@@ -243,11 +232,12 @@ def _lost(table: Matrix, rows: np.ndarray, partner: np.ndarray) -> dict[str, np.
 
 
 def _family(
-    parts: list[tuple[pd.DataFrame, np.ndarray]], metric: str, smallest: float, table: Matrix
-) -> pd.DataFrame:
+    parts: list[tuple[pd.DataFrame, np.ndarray]], table: Matrix, smallest: float
+) -> tuple[pd.DataFrame, np.ndarray]:
     parts = [part for part in parts if len(part[0])]
     if not parts:
         names = ["factor", "level", "baseline", "at"]
-        return pd.DataFrame(columns=[*names, *COLUMNS])
+        return pd.DataFrame(columns=[*names, *COLUMNS]), np.empty((0, len(table.seeds)))
     named = pd.concat([named for named, _ in parts], ignore_index=True)
-    return judged(named, np.concatenate([means for _, means in parts]), metric, smallest)
+    differences = np.concatenate([means for _, means in parts])
+    return judged(named, differences, table.metric, smallest), differences

@@ -1,4 +1,7 @@
-"""The runs of a sweep as a matrix: a row a variant, a column a seed."""
+"""The runs of a sweep as a matrix: a row a variant, a column a seed.
+
+It is made once for an analysis; tests, tables and pictures take all that they compare from it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cnnlab.core.errors import Refused, no_such, unknown_key
+from cnnlab.core.metrics import METRICS, Metric
 
 ABSENT, THERE, PENDING, UNMEASURED, FAILED, DIVERGED = range(-1, 5)
 """What is in a cell. The larger one of two tells why a pair is lost."""
@@ -42,9 +46,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The runs of V variants with S seeds.
+    """What is compared: a metric of the runs of V variants with S seeds.
 
     Attributes:
+        metric: of the runs
         factors: what tells the variants apart
         variants: (V,), their numbers in the table of runs
         seeds: (S,), ascending
@@ -52,6 +57,7 @@ class Matrix:
         states: (V, S), THERE or why there is none
     """
 
+    metric: Metric
     factors: list[Factor]
     variants: np.ndarray
     seeds: np.ndarray
@@ -59,8 +65,8 @@ class Matrix:
     states: np.ndarray
 
 
-def matrix(runs: pd.DataFrame, factors: Sequence[str], metric: str) -> Matrix:
-    """Spreads the table of runs.
+def spread(runs: pd.DataFrame, factors: Sequence[str], metric: str) -> Matrix:
+    """The table of runs as a matrix.
 
     Two runs of one variant and seed are one observation, their mean: they share all that is drawn.
     A value that is not finite is none. A run without a seed (its record cannot be read, and no plan
@@ -69,7 +75,7 @@ def matrix(runs: pd.DataFrame, factors: Sequence[str], metric: str) -> Matrix:
     Args:
         runs: as in `cnnlab.records.reading.sweeps.Sweep`
         factors: its columns that tell variants apart
-        metric: the column that is compared
+        metric: the column that is compared, one of `cnnlab.core.metrics.METRICS`
     """
     runs = runs[runs["seed"].notna()]
     first = runs.drop_duplicates("variant").sort_values("variant")
@@ -78,16 +84,18 @@ def matrix(runs: pd.DataFrame, factors: Sequence[str], metric: str) -> Matrix:
     shape = (len(variants), len(seeds))
     cell = np.searchsorted(variants, runs["variant"]) * shape[1] + seed
     value = pd.to_numeric(runs[metric], errors="coerce").to_numpy(float)
-    found = ((runs["status"] == "done").to_numpy()) & np.isfinite(value)
+    measured = ((runs["status"] == "done").to_numpy()) & np.isfinite(value)
     size = shape[0] * shape[1]
-    count = np.bincount(cell[found], minlength=size)
-    total = np.bincount(cell[found], weights=value[found], minlength=size)
+    count = np.bincount(cell[measured], minlength=size)
+    total = np.bincount(cell[measured], weights=value[measured], minlength=size)
     states = np.full(size, ABSENT)
     np.maximum.at(states, cell, runs["status"].map(STATES).to_numpy(int))
     states[count > 0] = THERE
     values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    found_factors = [_factor(name, first[name]) for name in factors]
-    return Matrix(found_factors, variants, seeds, values.reshape(shape), states.reshape(shape))
+    return Matrix(
+        METRICS[metric], [_factor(name, first[name]) for name in factors], variants, seeds,
+        values.reshape(shape), states.reshape(shape),
+    )  # fmt: skip
 
 
 def _factor(name: str, column: pd.Series) -> Factor:
@@ -105,14 +113,14 @@ def combinations(factors: Sequence[Factor], count: int) -> np.ndarray:
     return codes
 
 
-def shown(value: Any) -> str:
+def level_text(value: Any) -> str:
     """A level as a person would type it."""
     return "null" if value is None or value != value else str(value)  # NaN differs from itself
 
 
 def described(factors: Sequence[Factor], row: int) -> str:
     """A variant in words, by its row: `norm=bn, lr=0.01`."""
-    return ", ".join(f"{each.name}={shown(each.levels[each.codes[row]])}" for each in factors)
+    return ", ".join(f"{each.name}={level_text(each.levels[each.codes[row]])}" for each in factors)
 
 
 def baseline_levels(
@@ -132,30 +140,34 @@ def baseline_levels(
     given = dict(baseline or {})
     names = [factor.name for factor in factors]
     faults = [f"baseline: {unknown_key(name, names)}" for name in given if name not in names]
-    found = {}
+    codes_of = {}
     for factor in factors:
-        texts = [shown(level) for level in factor.levels]
+        texts = [level_text(level) for level in factor.levels]
         if factor.name not in given:
             levels = [k for k, text in enumerate(texts) if text != NO_SETTING] or [0]
-            found[factor.name] = texts.index("none") if "none" in texts else levels[0]
+            codes_of[factor.name] = texts.index("none") if "none" in texts else levels[0]
             continue
         there = places(factor.levels, given[factor.name])
         if there:
-            found[factor.name] = there[0]
+            codes_of[factor.name] = there[0]
         else:
-            faults.append(f"baseline: {no_such(factor.name, shown(given[factor.name]), texts)}")
+            faults.append(
+                f"baseline: {no_such(factor.name, level_text(given[factor.name]), texts)}"
+            )
     if faults:
         raise Refused(faults)
-    return found
+    return codes_of
 
 
 def places(levels: Sequence[Any], wanted: Any) -> list[int]:
     """Where a level is among others: as the tables hold it, or as it is typed (2e-1 is 0.2)."""
-    text = shown(wanted)
-    same = [place for place, level in enumerate(levels) if shown(level) == text]
+    text = level_text(wanted)
+    same = [place for place, level in enumerate(levels) if level_text(level) == text]
     try:
         number = float(text)
     except ValueError:
-        return same or [k for k, level in enumerate(levels) if shown(level).lower() == text.lower()]
+        return same or [
+            k for k, level in enumerate(levels) if level_text(level).lower() == text.lower()
+        ]
     numbers = [k for k, x in enumerate(levels) if isinstance(x, Real) and x == number]
     return same or numbers

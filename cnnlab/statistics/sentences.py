@@ -3,15 +3,15 @@
 Accuracies differ in points (percentage points), losses in nats.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from cnnlab.statistics.matrix import shown
+from cnnlab.core.formats import amount, difference, interval, number, span
+from cnnlab.core.metrics import METRICS, Metric
+from cnnlab.statistics.matrix import level_text
 from cnnlab.statistics.paired import ALPHA
-from cnnlab.statistics.summary import LOSSES
 from cnnlab.statistics.verdicts import EQUAL, ONE_SEED
 
 ADD_SEEDS = "One seed: no verdict; add `seeds=5`."
@@ -25,48 +25,12 @@ MANY = 1000
 """More further seeds than this are a way to say no."""
 
 
-class _Numbers:
-    """Differences of one metric in words.
-
-    Attributes:
-        unit: points or nats
-        scale: from the table's unit to this one
-    """
-
-    def __init__(self, metric: str):
-        loss = metric in LOSSES
-        self.unit, self.scale, self.plain = ("nats", 1, 3) if loss else ("points", 100, 1)
-
-    def digits(self, row: Mapping[str, Any]) -> int:
-        """So many that the interval's half width shows: 0.7 has one, 0.07 two.
-
-        And so many that an interval beside 0 does not end in 0.0.
-        """
-        low, high = self.scale * row["ci_low"], self.scale * row["ci_high"]
-        half = (high - low) / 2
-        if not half > 0:  # NaN too
-            return self.plain
-        digits = min(max(-math.floor(math.log10(half)), 1), 6)
-        nearer = min(abs(low), abs(high))
-        if low * high > 0 and round(nearer, digits) == 0:
-            digits = min(-math.floor(math.log10(nearer)), 6)
-        return digits
-
-    def __call__(self, value: float, digits: int, sign: str = "-") -> str:
-        # + 0.0 turns -0.0 into 0.0
-        return f"{round(self.scale * value, digits) + 0.0:{sign}.{digits}f}"
-
-    def smallest(self, value: float) -> str:
-        return f"{self.scale * value:.6g} {self.unit}"
-
-
 def sentences(
     summary: pd.DataFrame,
     effects: pd.DataFrame,
     interactions: pd.DataFrame,
     *,
-    metric: str,
-    label: str,
+    metric: Metric,
     smallest: float,
     most: int = 5,
 ) -> list[str]:
@@ -79,28 +43,26 @@ def sentences(
         effects: of `cnnlab.statistics.effects.effects`
         interactions: of `cnnlab.statistics.interactions.interactions`
         metric: that was compared
-        label: the metric in words, as in `cnnlab.core.metrics.LABELS`
         smallest: the smallest difference that would matter, in the metric's unit
         most: sentences
 
     Returns:
         at least one; the first is the headline
     """
-    label = label.removesuffix(" (nats)")
     if not summary["n"].sum():
         return [_unfinished(summary)]
     averages = effects[effects["at"] == ""]
     if averages.empty:
-        return [_alone(summary.to_dict("records")[0], label)]
+        return [_alone(summary.to_dict("records")[0], metric)]
     testable = averages["n_pairs"] > 0
     if summary["n"].max() == 1 and testable.any():
         return [ADD_SEEDS]
-    told = []
+    answers = []
     for name, rows in averages.groupby("factor", sort=False):
         ranked = sorted(rows.to_dict("records"), key=_certainty)
         depends = _depends(effects, interactions, name, ranked[0])
-        told.append((_certainty(ranked[0]), _told(ranked, depends, label, metric, smallest)))
-    return [text for _, text in sorted(told, key=lambda each: each[0])][:most]
+        answers.append((_certainty(ranked[0]), _answer(ranked, depends, smallest)))
+    return [text for _, text in sorted(answers, key=lambda each: each[0])][:most]
 
 
 def _certainty(row: Mapping[str, Any]) -> tuple[float, ...]:
@@ -117,56 +79,56 @@ def _unfinished(summary: pd.DataFrame) -> str:
     return f"No run has a result yet: {counts}." if counts else "No run has a result yet."
 
 
-def _alone(row: Mapping[str, Any], label: str) -> str:
-    text = f"One variant only, nothing to compare: its {label} is {row['mean']:.4f}"
+def _alone(row: Mapping[str, Any], metric: Metric) -> str:
+    mean = number(row["mean"], metric.digits)
+    text = f"One variant only, nothing to compare: its {metric.label} is {mean}"
     if row["n"] < 2:
         return f"{text} (one seed)."
     if row["ci_low"] == row["ci_high"]:
         return f"{text} (the same with {row['n']} seeds)."
-    return f"{text} (95% CI {row['ci_low']:.4f} to {row['ci_high']:.4f}, {row['n']} seeds)."
+    ends = span(row["ci_low"], row["ci_high"], metric.digits)
+    return f"{text} (95% CI {ends}, {row['n']} seeds)."
 
 
-def _told(
+def _answer(
     ranked: list[dict[str, Any]],
     depends: list[tuple[str, list[dict[str, Any]]]],
-    label: str,
-    metric: str,
     smallest: float,
 ) -> str:
     """One factor: its most certain level, what that depends on, its other levels, its losses."""
-    row, numbers = ranked[0], _Numbers(metric)
-    text = _lead(row, depends, label, numbers, smallest) + "".join(
-        f"; {_which(row)} depends on {other}{_at(simple, numbers)}" for other, simple in depends
+    row = ranked[0]
+    text = _lead(row, smallest) + "".join(
+        f"; {_which(row)} depends on {other}{_at(simple)}" for other, simple in depends
     )
-    return f"{text}.{_others(ranked[1:], numbers)}{_lost(row)}"
+    return f"{text}.{_others(ranked[1:])}{_lost(row)}"
 
 
-def _lead(
-    row: Mapping[str, Any],
-    depends: list[tuple[str, list[dict[str, Any]]]],
-    label: str,
-    numbers: _Numbers,
-    smallest: float,
-) -> str:
-    ours, theirs = (f"{row['factor']}={shown(row[key])}" for key in ("level", "baseline"))
-    pair = f"{ours} over {shown(row['baseline'])}"
-    digits = numbers.digits(row)
-    signed = f"{numbers(row['difference'], digits, '+')} {numbers.unit}"
+def _lead(row: Mapping[str, Any], smallest: float) -> str:
+    metric = METRICS[row["metric"]]
+    ours, theirs = (f"{row['factor']}={level_text(row[key])}" for key in ("level", "baseline"))
+    pair = f"{ours} over {level_text(row['baseline'])}"
+    signed = f"{difference(row)} {metric.unit}"
     if row["verdict"] == "no verdict":
         return f"No verdict on {pair}: {_missing(row, signed)}"
     if row["verdict"] in ("helps", "hurts"):
         more = "higher" if row["difference"] > 0 else "lower"
-        size = numbers(abs(row["difference"]), digits)
+        size = row if row["difference"] > 0 else _turned(row)
         return (
-            f"With {ours}, {label} is {size} {numbers.unit} {more} than with {theirs} "
-            f"({_interval(row, numbers, flip=row['difference'] < 0)})"
+            f"With {ours}, {metric.label} is {difference(size, '-')} {metric.unit} {more} than "
+            f"with {theirs} ({_interval(size)})"
         )
-    found = f"{signed} ({_interval(row, numbers)})"
+    text = f"{signed} ({_interval(row)})"
     if row["verdict"] == "equivalent":
         real = ", real but too small to matter" if row["p_holm"] < ALPHA else ""
-        within = numbers.smallest(smallest)
-        return f"{ours} and {theirs} are equivalent within {within}: {found}{real}"
-    return f"No evidence either way for {pair}: {found}{_more(row, numbers, smallest)}"
+        within = amount(smallest, metric)
+        return f"{ours} and {theirs} are equivalent within {within}: {text}{real}"
+    return f"No evidence either way for {pair}: {text}{_more(row, amount(smallest, metric))}"
+
+
+def _turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same difference from the other side."""
+    ends = {"ci_low": -row["ci_high"], "ci_high": -row["ci_low"]}
+    return {**row, "difference": -row["difference"], **ends}
 
 
 def _missing(row: Mapping[str, Any], signed: str) -> str:
@@ -177,21 +139,17 @@ def _missing(row: Mapping[str, Any], signed: str) -> str:
     return str(row["why"])
 
 
-def _interval(row: Mapping[str, Any], numbers: _Numbers, flip: bool = False) -> str:
-    low, high = (-row["ci_high"], -row["ci_low"]) if flip else (row["ci_low"], row["ci_high"])
-    digits, count = numbers.digits(row), row["combinations"]
+def _interval(row: Mapping[str, Any]) -> str:
+    count = row["combinations"]
     mean = f", mean over {count} settings of the rest" if count > 1 else ""
-    return (
-        f"95% CI {numbers(low, digits)} to {numbers(high, digits)}, "
-        f"{row['n_pairs']} seeds, paired{mean}"
-    )
+    return f"95% CI {interval(row)}, {row['n_pairs']} seeds, paired{mean}"
 
 
-def _more(row: Mapping[str, Any], numbers: _Numbers, smallest: float) -> str:
+def _more(row: Mapping[str, Any], size: str) -> str:
     family = ""
     if row["p"] < ALPHA:  # the interval lies on one side of 0; say why this is no verdict
         family = f", which may be chance among {row['comparisons']} comparisons (Holm)"
-    size, count = numbers.smallest(smallest), row["more_seeds"]
+    count = row["more_seeds"]
     if count == 0:
         return f"{family}; a difference of {size} would probably have shown"
     if count > MANY:
@@ -204,45 +162,44 @@ def _depends(
     effects: pd.DataFrame, interactions: pd.DataFrame, name: str, row: Mapping[str, Any]
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     """The factors that this one interacts with, and its simple effects at their levels."""
-    found = []
+    others = []
     for test in interactions[interactions["verdict"] == "interaction"].to_dict("records"):
         if name not in (test["factor"], test["other"]):
             continue
         other = test["other"] if test["factor"] == name else test["factor"]
         at = effects["at"].str.startswith(f"{other}=")
-        level = effects["level"].map(shown) == shown(row["level"])
+        level = effects["level"].map(level_text) == level_text(row["level"])
         simple = effects[at & level & (effects["factor"] == name) & (effects["n_pairs"] > 0)]
         if len(simple) > 1:
-            found.append((other, simple.to_dict("records")))
-    return found
+            others.append((other, simple.to_dict("records")))
+    return others
 
 
 def _which(row: Mapping[str, Any]) -> str:
     return "the gain" if row["verdict"] == "helps" else "the difference"
 
 
-def _at(simple: list[dict[str, Any]], numbers: _Numbers) -> str:
+def _at(simple: list[dict[str, Any]]) -> str:
     if len(simple) > LISTED:  # the two ends tell how far apart they are
         ends = sorted(simple, key=lambda each: each["difference"])
-        return ": from " + " to ".join(_one_at(each, numbers) for each in (ends[0], ends[-1]))
-    return ": " + ", ".join(_one_at(each, numbers) for each in simple)
+        return ": from " + " to ".join(map(_one_at, (ends[0], ends[-1])))
+    return ": " + ", ".join(map(_one_at, simple))
 
 
-def _one_at(row: Mapping[str, Any], numbers: _Numbers) -> str:
-    at = row["at"].partition("=")[2]
-    return f"{numbers(row['difference'], numbers.digits(row), '+')} at {at}"
+def _one_at(row: Mapping[str, Any]) -> str:
+    return f"{difference(row)} at {row['at'].partition('=')[2]}"
 
 
-def _others(rows: list[dict[str, Any]], numbers: _Numbers) -> str:
+def _others(rows: list[dict[str, Any]]) -> str:
     """The further levels of a factor: ` Also: elu helps (+0.8), tanh hurts (-1.2).`"""
     if not rows:
         return ""
     words = []
     for row in rows[:LISTED]:
         known = row["verdict"] != "no verdict"
-        signed = f" ({numbers(row['difference'], numbers.digits(row), '+')})" if known else ""
+        signed = f" ({difference(row)})" if known else ""
         colon = "" if row["verdict"] in ("helps", "hurts") else ":"
-        words.append(f"{shown(row['level'])}{colon} {row['verdict']}{signed}")
+        words.append(f"{level_text(row['level'])}{colon} {row['verdict']}{signed}")
     more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
     return f" Also: {', '.join(words)}{more}."
 

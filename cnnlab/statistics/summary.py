@@ -4,11 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-LEVEL = 0.95
-"""Of every interval."""
-
-LOSSES = ("final_train_loss",)
-"""Metrics of which less is better."""
+from cnnlab.core.metrics import Metric
+from cnnlab.statistics.paired import LEVEL
 
 
 def t_interval(values: pd.Series, level: float = LEVEL) -> tuple[float, float]:
@@ -25,13 +22,13 @@ def t_interval(values: pd.Series, level: float = LEVEL) -> tuple[float, float]:
     return values.mean() - half, values.mean() + half
 
 
-def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame:
+def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFrame:
     """One row a variant, in the order of the sweep.
 
     Args:
         runs: as in `cnnlab.records.reading.sweeps.Sweep`
         factors: its columns that tell variants apart
-        metric: the column that is compared
+        metric: the one that is compared
 
     Returns:
         the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
@@ -41,7 +38,7 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame
     """
     groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
     done = runs[runs["status"] == "done"]
-    values = pd.to_numeric(done[metric]).astype(float).groupby(done["variant"])
+    values = pd.to_numeric(done[metric.name]).astype(float).groupby(done["variant"])
     share = pd.to_numeric(done["seconds"]).astype(float) / done["stack_size"].astype(float)
     seconds = share.groupby(done["variant"])
     counts = pd.crosstab(runs["variant"], runs["status"]).reindex(
@@ -55,7 +52,7 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame
     freedom = np.maximum(table["n"] - 1, 1)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * table["std"] / np.sqrt(freedom + 1)
     table["ci_low"], table["ci_high"] = table["mean"] - half, table["mean"] + half
-    table["best"] = values.min() if metric in LOSSES else values.max()
+    table["best"] = values.min() if metric.less_is_better else values.max()
     table["seconds"] = seconds.mean()
     return table.reset_index(drop=True)
 

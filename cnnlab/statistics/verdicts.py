@@ -17,8 +17,8 @@ and p_holm stand beside it.
 import numpy as np
 import pandas as pd
 
+from cnnlab.core.metrics import Metric
 from cnnlab.statistics.paired import ALPHA, equivalence, holm, paired_t, seeds_needed
-from cnnlab.statistics.summary import LOSSES
 
 LOST = ("lost_failed", "lost_diverged", "lost_pending", "lost_unmeasured")
 """Columns that count pairs of runs of which one or both have no value."""
@@ -37,7 +37,7 @@ NO_COMMON = "no seed has all combinations"
 
 
 def judged(
-    named: pd.DataFrame, differences: np.ndarray, metric: str, smallest: float
+    named: pd.DataFrame, differences: np.ndarray, metric: Metric, smallest: float
 ) -> pd.DataFrame:
     """Tests a family of comparisons.
 
@@ -57,7 +57,7 @@ def judged(
     """
     named = named.reset_index(drop=True)
     tests = paired_t(differences.T)
-    table = pd.concat([named, tests], axis=1).assign(metric=metric)
+    table = pd.concat([named, tests], axis=1).assign(metric=metric.name)
     table["p_holm"] = holm(tests["p"].to_numpy())
     table["p_equivalent"] = holm(equivalence(tests, smallest))
     comparisons = int(tests["p"].notna().sum())
@@ -81,8 +81,8 @@ def _why(table: pd.DataFrame) -> np.ndarray:
     return np.select(list(cases.values()), list(cases), "").astype(object)
 
 
-def _verdict(table: pd.DataFrame, metric: str) -> np.ndarray:
-    better = (table["difference"] > 0) ^ (metric in LOSSES)
+def _verdict(table: pd.DataFrame, metric: Metric) -> np.ndarray:
+    better = (table["difference"] > 0) ^ metric.less_is_better
     real = table["p_holm"] < ALPHA
     cases = {
         "no verdict": table["why"] != "",

@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import re
+import socket
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -306,6 +307,18 @@ def test_a_download_that_goes_wrong_is_refused_in_one_line_and_leaves_nothing(
     assert_refused(tmp_path / "kept", reason)
     cifar.send = send_whole
     assert_holds(load(tmp_path / "kept"), TRAIN, TEST)  # the same command again works
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_and_other_connections_are_left_alone(
+    cifar, tmp_path, monkeypatch
+):
+    over = threading.Event()
+    cifar.send = lambda handler, body: over.wait(20)
+    monkeypatch.setattr("cnnlab.data.download.SECONDS_WITHOUT_AN_ANSWER", 0.1)
+    before = socket.getdefaulttimeout()
+    assert_refused(tmp_path / "kept", "timed out")
+    assert socket.getdefaulttimeout() == before
+    over.set()
 
 
 def test_a_server_that_is_gone_is_refused_in_one_line_and_leaves_nothing(cifar, tmp_path):

@@ -17,9 +17,9 @@ METRICS = ("best_val_accuracy", "final_val_accuracy", "final_train_accuracy", "f
 
 def made(
     factors, *, seeds=3, value=lambda row: 0.5, status=lambda row: "done", epochs=4, curve=None,
-    metric="best_val_accuracy", **columns,
+    metric="best_val_accuracy", kept=lambda variant: True, **columns,
 ):  # fmt: skip
-    """The analysis of a made-up sweep of all combinations.
+    """The analysis of a made-up sweep of all combinations, or of those that are `kept`.
 
     Args:
         factors: levels by name
@@ -30,9 +30,10 @@ def made(
         curve: columns of a run's epochs, by its row
         columns: more columns of the table of runs, each from that table
     """
+    variants = [dict(zip(factors, levels, strict=True)) for levels in product(*factors.values())]
     rows = [
-        {**dict(zip(factors, levels, strict=True)), "variant": variant, "seed": seed}
-        for variant, levels in enumerate(product(*factors.values()))
+        {**levels, "variant": variant, "seed": seed}
+        for variant, levels in enumerate(filter(kept, variants))
         for seed in range(seeds)
     ]
     runs = pd.DataFrame(rows).assign(status=[status(row) for row in rows])
@@ -43,8 +44,7 @@ def made(
     runs = runs.assign(**{name: make(runs) for name, make in columns.items()})
     told = runs[runs["status"].isin(["done", "diverged"])].to_dict("records")
     tables = [_epochs(row, epochs if row["status"] == "done" else 2, curve) for row in told]
-    kept = ["run_id", *factors, "variant", "seed"]
-    none = pd.DataFrame(columns=[*kept, "epoch", *CURVE])
+    none = pd.DataFrame(columns=["run_id", *factors, "variant", "seed", "epoch", *CURVE])
     table = pd.concat(tables, ignore_index=True) if tables else none
     sweep = Sweep(name="mine", factors=list(factors), runs=runs, epochs=table)
     return analyse(sweep, metric, smallest=0.005)

@@ -6,11 +6,15 @@ import subprocess
 
 import pandas as pd
 import pytest
+from pages import Reader
 from test_sweeps import sweep_on_disk
 
 from cnnlab.records.reading import sweeps
-from cnnlab.report.export import csv, latex, markdown, sections
+from cnnlab.report.export import csv, latex, markdown
+from cnnlab.report.page import page
 from cnnlab.report.settings import Settings
+from cnnlab.report.tables import tables
+from cnnlab.report.terminal import show
 from cnnlab.report.write import analysed
 
 WEIRD = [
@@ -80,11 +84,13 @@ def test_the_family_and_the_metric_stand_in_each_tables_head():
         + 0.001 * run.job.config.seed ** 2 * (1 + run.job.config.lr["base"])
         * (1 + (run.job.choices["norm"] == "bn")),
     )  # fmt: skip
-    titles = [title for title, _ in sections(analysis)]
-    assert all("best validation accuracy" in title for title in titles)
-    assert "Holm over 2 comparisons" in titles[1]  # norm, lr
-    assert "Holm over 4 comparisons" in titles[2]
-    assert "Holm over 3 comparisons" in titles[3]
+    text, tex = (" ".join(made.split()) for made in (markdown(analysis, []), latex(analysis)))
+    metric = "Best validation accuracy (each run counts with its best epoch)"
+    assert len(text.split(metric)) - 1 == len(tex.split(metric)[1::2]) == len(tables(analysis)) == 5
+    for heads in (text.split(metric)[1:], tex.split(metric)[1::2]):  # LaTeX has each head twice
+        assert "One family of 2 comparisons, p adjusted by Holm" in heads[1]  # norm, lr
+        assert "One family of 4 comparisons, p adjusted by Holm" in heads[2]
+        assert "One family of 3 comparisons, p adjusted by Holm" in heads[3]
 
 
 def test_a_variant_that_lacks_runs_says_so_beside_its_mean():
@@ -93,9 +99,31 @@ def test_a_variant_that_lacks_runs_says_so_beside_its_mean():
         status=lambda run: "diverged"
         if run.job.config.seed == 2 and run.job.choices["norm"] == "none" else "done",
     )  # fmt: skip
-    table = sections(analysis)[0][1]
-    assert table.set_index("norm").loc["none", "best validation accuracy"] == "0.5000 (2 of 3 runs)"
-    assert table.set_index("norm").loc["bn", "best validation accuracy"] == "0.5000"
+    table = tables(analysis)[0].texts(9).set_index("norm")
+    kept = ["mean", "seeds", "missing"]
+    assert table.loc["none", kept].tolist() == ["partial 0.5000", "2 of 3", "1 diverged"]
+    assert table.loc["bn", kept].tolist() == ["0.5000", "3", "-"]
+
+
+def test_the_page_markdown_latex_and_the_terminal_have_the_same_cells(capsys):
+    analysis = analysis_of(
+        "norm=bn,none", "lr=0.1,0.2", "seed=0,1,2",
+        accuracy=lambda run: 0.5 + 0.03 * (run.job.choices["norm"] == "bn")
+        + 0.01 * run.job.config.seed * run.job.config.lr["base"],
+    )  # fmt: skip
+    show(analysis)
+    printed = capsys.readouterr().out
+    whole, text, tex = Reader(page(analysis, {})), markdown(analysis, []), latex(analysis)
+    for table in tables(analysis):
+        assert whole.block(table.id)["rows"] == table.rows
+        for written, detail in ((text, 2), (tex, 1)):
+            some = table.texts(99, detail)
+            assert len(some) == table.total
+            plain = written.replace(r"\textless{}", "<").replace("&lt;", "<").replace("\\", "")
+            for cell in {*some.to_numpy().ravel(), *some.columns}:
+                assert cell in plain, (table.id, cell)
+    for cell in tables(analysis)[0].texts(99, detail=0).to_numpy().ravel():
+        assert cell in printed
 
 
 @pytest.mark.parametrize("level", WEIRD)
@@ -107,7 +135,7 @@ def test_no_sign_of_a_value_is_a_command_in_latex(weird, level):
     assert (
         text.count("\\begin{longtable}")
         == text.count("\\end{longtable}")
-        == len(sections(weird(level)))
+        == len(tables(weird(level)))
     )
 
 

@@ -13,10 +13,10 @@ from pages import WEIRD, Reader, analysed, sweep_of
 from PIL import Image
 
 from cnnlab.records.reading.found import Problem
+from cnnlab.report.columns import Column, text
 from cnnlab.report.page import Row, listing, page
 from cnnlab.report.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.report.page.figures import LARGE, figures
-from cnnlab.report.page.tables import Column, text
 from cnnlab.statistics.analysis import Analysis
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)

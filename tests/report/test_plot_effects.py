@@ -1,14 +1,17 @@
 """Effects and interactions as pictures."""
 
+import re
+
 import numpy as np
 import pytest
 from drawing import GRID, joined, labelled, made, many, noisy, some_bad, words
 
 from cnnlab.report import plots
-from cnnlab.report.plots.effects import SIGNS
+from cnnlab.report.plots.effects import SIGNS, chosen
 from cnnlab.report.plots.interactions import cell_means
 from cnnlab.report.plots.levels import places
-from cnnlab.report.plots.pairs import seed_differences
+from cnnlab.statistics.crossing import crossing
+from cnnlab.statistics.matrix import NO_SETTING
 
 # --- effects
 
@@ -31,6 +34,28 @@ def test_a_row_of_the_forest_shows_what_the_table_says():
     assert (band.get_x(), band.get_width()) == pytest.approx((-0.5, 1))
 
 
+@pytest.mark.parametrize("metric", ["best_val_accuracy", "final_train_loss"])
+@pytest.mark.parametrize("spread", [1e-5, 1e-3, 0.03])
+def test_an_interval_has_the_same_digits_in_the_sentence_and_in_the_picture(metric, spread):
+    for draw in range(8):
+        random = np.random.default_rng(draw)
+        gains = {"bn": random.normal(0, 2 * spread), "none": 0.0}
+        analysis = made(
+            {"norm": list(gains)}, metric=metric, seeds=4, epochs=1,
+            value=lambda row, g=gains, r=random: 0.5 + g[row["norm"]] + r.normal(0, spread),
+        )  # fmt: skip
+        (sentence,) = analysis.sentences
+        picture = plots.effects_figure(analysis).axes[0].texts[1].get_text()
+        ends = re.search(r"95% CI (\S+) to (\S+), ", sentence).groups()
+        seen = re.search(r"(\S+) \((\S+) to (\S+)\), 4 pairs", picture).groups()
+        assert seen[1:] in (ends, (minus(ends[1]), minus(ends[0])))  # "lower by" turns the sign
+        assert re.search(rf"(?<![\d.]){re.escape(seen[0].lstrip('+-'))} (points|nats)", sentence)
+
+
+def minus(text):
+    return text.removeprefix("-") if text.startswith("-") else f"-{text}"
+
+
 def test_verdicts_differ_in_shape_and_in_colour():
     shapes = [sign[1] for verdict, sign in SIGNS.items() if verdict != "no verdict"]
     colours = [sign[0] for verdict, sign in SIGNS.items() if verdict != "no verdict"]
@@ -47,15 +72,36 @@ def test_simple_effects_stand_below_their_average():
     ]  # fmt: skip
 
 
+def seeds_of(axes, place):
+    """The dots of a row of the forest, one a seed, in points."""
+    dots = [line for line in labelled(axes, "seed") if line.get_ydata()[0] == place + 0.27]
+    return dots[0].get_xdata() if dots else []
+
+
+def test_an_optimizer_without_momentum_has_a_dot_for_each_pair_of_the_table():
+    """AdamW has no momentum: its runs are paired with SGD's at each momentum."""
+    analysis = made(
+        {"optimizer": ["sgd", "adamw"], "optimizer.momentum": [NO_SETTING, 0.0, 0.9]}, seeds=4,
+        kept=lambda v: (v["optimizer"] == "adamw") == (v["optimizer.momentum"] == NO_SETTING),
+        value=noisy,
+    )  # fmt: skip
+    assert analysis.effects["n_pairs"].tolist()[0] == 4
+    axes = plots.effects_figure(analysis).axes[0]
+    runs = analysis.sweep.runs.pivot(index="variant", columns="seed", values="best_val_accuracy")
+    sgd, adamw = runs.loc[:1].mean().to_numpy(), runs.loc[2].to_numpy()
+    assert seeds_of(axes, 0) == pytest.approx(100 * (adamw - sgd))
+
+
 @pytest.mark.parametrize("status", [lambda row: "done", some_bad])
 def test_the_dots_of_seeds_average_to_the_difference(status):
     analysis = made({**GRID, "act": ["a", "b"]}, value=noisy, seeds=4, status=status)
-    rows, sweep = analysis.effects.to_dict("records"), analysis.sweep
-    dots = seed_differences(sweep.runs, sweep.factors, analysis.metric, rows)
-    assert [len(each) for each in dots] == analysis.effects["n_pairs"].tolist()
-    for row, each in zip(rows, dots, strict=True):
-        if len(each):
-            assert each.mean() == pytest.approx(row["difference"], abs=1e-12)
+    axes = plots.effects_figure(analysis).axes[0]
+    for place, row in enumerate(chosen(analysis.effects, analysis.interactions)[0]):
+        of = analysis.effects.loc[row]
+        dots = seeds_of(axes, place)
+        assert len(dots) == (of["n_pairs"] if of["n_pairs"] > 1 else 0)
+        if len(dots):
+            assert dots.mean() == pytest.approx(100 * of["difference"], abs=1e-12)
 
 
 def test_lost_pairs_are_told_in_another_colour():
@@ -107,9 +153,9 @@ def test_the_panels_say_f_and_p_the_strongest_first():
     figure = plots.interactions_figure(analysis)
     assert figure.axes[0].get_title().startswith("norm and lr\n")
     row = analysis.interactions.iloc[0]
-    told = f"F(2, 4) = {row['F']:.4g}, p = {row['p_holm']:.2g} (Holm): interaction, 3 seeds"
+    told = f"F(2, 4) = {row['F']:.4g}, p = {row['p_holm']:.3f} (Holm): interaction, 3 seeds"
     assert told in figure.axes[0].get_title().replace("\n", " ")
-    assert f"What norm changes depends on lr (p = {row['p_holm']:.2g})" in words(figure)
+    assert f"What norm changes depends on lr (p = {row['p_holm']:.3f})" in words(figure)
 
 
 def test_numbers_that_span_a_decade_stand_at_their_logarithms():
@@ -129,7 +175,25 @@ def test_cells_count_only_where_all_levels_have_run():
     analysis = made(
         {**GRID, "act": ["a", "b"]}, status=status, value=lambda row: 0.5 + (row["act"] == "b") / 9
     )
-    assert cell_means(analysis, "norm", "lr")["mean"].tolist() == pytest.approx([0.5] * 6)
+    cells = crossing(analysis.matrix, *analysis.matrix.factors[:2])
+    assert cell_means(cells)["mean"].tolist() == pytest.approx([0.5] * 6)
+
+
+def test_a_picture_has_the_levels_and_the_seeds_of_its_test():
+    """One level lacks a cell, and one seed another: both are left out of either."""
+
+    def status(row):
+        lost = row["norm"] == "bn" and (row["lr"] == 0.1 or (row["lr"] == 0.02 and not row["seed"]))
+        return "diverged" if lost else "done"
+
+    analysis = made(GRID, value=noisy, seeds=4, status=status)
+    (test,) = analysis.interactions.to_dict("records")
+    assert (test["levels"], test["left_out"], test["n"]) == ("2 x 2", "lr=0.1", 3)
+    runs = analysis.sweep.runs.query("lr < 0.1 and seed > 0")
+    (axes,) = plots.interactions_figure(analysis).axes
+    for line, norm in zip(axes.containers, ("bn", "none"), strict=True):
+        means = runs[runs["norm"] == norm].groupby("lr")["best_val_accuracy"].mean()
+        assert list(line.lines[0].get_ydata()) == pytest.approx(list(means))
 
 
 def test_means_of_what_there_is_where_no_seed_has_all_and_that_is_said():
@@ -140,7 +204,7 @@ def test_means_of_what_there_is_where_no_seed_has_all_and_that_is_said():
     analysis = made({**GRID, "act": ["a", "b", "c"]}, status=status, value=noisy)
     runs = analysis.sweep.runs
     by_seed = runs.groupby(["norm", "lr", "seed"])["best_val_accuracy"].mean()
-    table = cell_means(analysis, "norm", "lr")
+    table = cell_means(crossing(analysis.matrix, *analysis.matrix.factors[:2]))
     assert table["mean"].tolist() == pytest.approx(list(by_seed.groupby(["norm", "lr"]).mean()))
     told = joined(plots.interactions_figure(analysis))
     assert "some runs are missing: means of those there are" in told

@@ -10,27 +10,27 @@ from cnnlab.report import plots
 def test_a_cell_has_the_mean_and_half_of_its_interval():
     figure = plots.grid_figure(made(GRID, value=lambda row: 0.70 + 0.01 * row["seed"]))
     # t(0.975, 2) s / sqrt(3) = 4.3027 * 0.01 / 1.7321
-    assert {text for text, _ in cells(figure).values()} == {"0.710\n±0.025"}
+    assert {text for text, _ in cells(figure).values()} == {"0.7100\n±0.0248"}
 
 
 def test_numbers_ascend_along_the_axes_of_a_heat_map():
     factors = {"norm": ["bn", "none"], "lr": [0.1, 0.02, 0.01]}
     figure = plots.grid_figure(made(factors, seeds=1, value=lambda row: row["lr"]))
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.01", "0.02", "0.1"]
-    assert [cells(figure)[0, x, 1][0] for x in range(3)] == ["0.010", "0.020", "0.100"]
+    assert [cells(figure)[0, x, 1][0] for x in range(3)] == ["0.0100", "0.0200", "0.1000"]
 
 
 def test_a_cell_that_lacks_runs_is_hatched_and_says_of_how_many_its_mean_is():
     found = cells(plots.grid_figure(made(GRID, value=lambda row: 0.5, status=some_bad)))
     text, patch = found[0, 2, 1]
-    assert text == "0.500\n1 of 3; 2 diverged"
+    assert text == "0.5000\n1 of 3; 2 diverged"
     assert patch.get_hatch()
     text, patch = found[0, 0, 0]
     assert text == "3 failed"
     assert patch.get_hatch()
     assert len(set(patch.get_facecolor()[:3])) == 1  # grey, which no mean is
     text, patch = found[0, 2, 0]
-    assert text == "0.500\n±0.000"
+    assert text == "0.5000\n±0.0000"
     assert patch.get_hatch() is None
 
 
@@ -67,7 +67,7 @@ def test_one_factor_is_a_row_a_level_with_a_dot_a_run_and_the_interval():
 def test_a_published_number_stands_in_its_cell():
     given = {"published.best_val_accuracy": lambda t: np.where(t["variant"] == 1, 0.6614, np.nan)}
     found = cells(plots.grid_figure(made(GRID, seeds=1, **given)))
-    assert [key for key, (text, _) in found.items() if "published 0.661" in text] == [(0, 1, 0)]
+    assert [key for key, (text, _) in found.items() if "published 0.6614" in text] == [(0, 1, 0)]
 
 
 def test_an_interval_of_two_seeds_runs_off_with_an_arrow_and_flattens_nothing():
@@ -89,7 +89,7 @@ def test_of_very_many_variants_the_best_are_shown_and_that_is_said():
 
 def test_the_best_of_losses_is_the_lowest():
     analysis = made(GRID, metric="final_train_loss", value=lambda row: row["lr"])
-    told = "Lowest mean with norm=bn, lr=0.01: last training loss (nats) 0.010"
+    told = "Lowest mean with norm=bn, lr=0.01: last training loss (nats) 0.0100"
     assert told in joined(plots.grid_figure(analysis))
 
 

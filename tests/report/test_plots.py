@@ -4,6 +4,7 @@ import io
 import warnings
 from xml.etree import ElementTree
 
+import matplotlib
 import pytest
 from drawing import GRID, WEIRD, joined, made, many, noisy, overfit, some_bad
 from matplotlib import colors
@@ -11,6 +12,7 @@ from PIL import Image
 
 from cnnlab.report import plots
 from cnnlab.report.plots.effects import SIGNS
+from cnnlab.report.plots.sheet import STYLE
 from cnnlab.report.plots.text import fitted, measured
 
 # --- all of them
@@ -115,6 +117,14 @@ def test_pictures_of_very_many_variants_are_small_files():
             with Image.open(io.BytesIO(content)) as image:
                 assert 1000 <= image.width <= 3200
                 assert 300 <= image.height <= 3200
+
+
+def test_nobody_elses_pictures_change():
+    """Neither by the import of this package nor by its drawing."""
+    plots.save(plots.grid_figure(AWKWARD["one variant"]()))
+    assert {key: matplotlib.rcParams[key] for key in STYLE} == {
+        key: matplotlib.rcParamsDefault[key] for key in STYLE
+    }
 
 
 def test_nothing_stays_open():

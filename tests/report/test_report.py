@@ -201,7 +201,8 @@ def test_what_is_missing_comes_first(capsys):
 def test_published_numbers_are_shown_beside_ours(tmp_path):
     sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
     done = command("report", "name=mine", cwd=tmp_path)
-    assert "Published | measured" in done.stdout
+    assert "Published numbers beside ours" in done.stdout
+    assert "0.6614" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     beside = pd.read_csv(tmp_path / "outputs/mine/report/published.csv")
     first = beside[beside["metric"] == "best_val_accuracy"].iloc[0]

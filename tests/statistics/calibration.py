@@ -21,6 +21,7 @@ import pandas as pd
 
 from cnnlab.statistics.effects import effects
 from cnnlab.statistics.interactions import interactions
+from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.paired import ALPHA, LEVEL, POWER, power, seeds_needed
 
 METRIC = "best_val_accuracy"
@@ -65,7 +66,7 @@ def simulated(
 
 def tested(runs: pd.DataFrame, design: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Average effects, as a report has them."""
-    table = effects(runs, list(design), METRIC, smallest=SMALLEST)
+    table = effects(spread(runs, list(design), METRIC), smallest=SMALLEST)[0]
     return table[table["at"] == ""]
 
 
@@ -100,9 +101,10 @@ def no_interaction(seeds: int, sweeps: int, random: np.random.Generator) -> list
     crossed, simple = 0, 0
     for _ in range(sweeps):
         drawn = simulated(runs, random, truth)
-        tests = interactions(drawn, list(design), METRIC)
+        cells = spread(drawn, list(design), METRIC)
+        tests = interactions(cells)
         crossed += tests["verdict"].eq("interaction").any()
-        table = effects(drawn, list(design), METRIC, smallest=SMALLEST)
+        table = effects(cells, smallest=SMALLEST)[0]
         others = table[(table["at"] != "") & ~(table["factor"].eq("a") & table["level"].eq(2))]
         simple += others["verdict"].isin(["helps", "hurts"]).any()
     what = f"{name}, one with an effect, {seeds} seeds"

@@ -5,12 +5,13 @@ from scipy import stats as scipy_stats
 from test_effects import METRIC, SMALLEST, grid, lose, table, wave
 
 from cnnlab.statistics.effects import against
+from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.verdicts import COLUMNS
 
 
 def test_each_variant_against_the_baseline_variant():
     runs = grid(4, wave, norm=["bn", "none"], lr=[0.1, 0.2])
-    rows = against(runs, ["norm", "lr"], METRIC, smallest=SMALLEST)
+    rows = against(spread(runs, ["norm", "lr"], METRIC), smallest=SMALLEST)
     assert rows.columns.tolist() == ["variant", "norm", "lr", "baseline", *COLUMNS]
     assert rows[["variant", "norm", "lr"]].values.tolist() == [
         [0, "bn", 0.1], [1, "bn", 0.2], [3, "none", 0.2],
@@ -25,15 +26,16 @@ def test_each_variant_against_the_baseline_variant():
 def test_a_list_without_the_baseline_variant_is_compared_with_the_first_that_was_asked_for():
     cells = [{"norm": "bn", "lr": 0.1}, {"norm": "gn", "lr": 0.2}, {"norm": "none", "lr": 0.2}]
     runs = table(cells, 3, wave)
-    first = against(runs, ["norm", "lr"], METRIC, smallest=SMALLEST)
+    cells = spread(runs, ["norm", "lr"], METRIC)
+    first = against(cells, smallest=SMALLEST)
     assert set(first["baseline"]) == {"norm=bn, lr=0.1"}
-    asked = against(runs, ["norm", "lr"], METRIC, baseline={"lr": 0.2}, smallest=SMALLEST)
+    asked = against(cells, baseline={"lr": 0.2}, smallest=SMALLEST)
     assert set(asked["baseline"]) == {"norm=none, lr=0.2"}
 
 
 def test_a_variant_of_which_no_run_finished_has_a_row_that_says_so():
     runs = lose(grid(3, wave, norm=["bn", "gn", "none"]), "diverged", norm="gn")
-    rows = against(runs, ["norm"], METRIC, smallest=SMALLEST).set_index("norm")
+    rows = against(spread(runs, ["norm"], METRIC), smallest=SMALLEST).set_index("norm")
     assert rows.loc["gn", ["verdict", "why", "lost_diverged"]].tolist() == [
         "no verdict", "no pair has finished", 3,
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from test_paired import FIRST, SECOND
 
 from cnnlab.statistics.effects import against, effects
 from cnnlab.statistics.interactions import interactions
+from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.verdicts import COLUMNS
 
 METRIC = "best_val_accuracy"
@@ -49,7 +50,7 @@ def wave(variant, seed):
 
 
 def found(runs, factors=("norm", "lr"), **more) -> pd.DataFrame:
-    return effects(runs, factors, METRIC, **{"smallest": SMALLEST, **more})
+    return effects(spread(runs, factors, METRIC), **{"smallest": SMALLEST, **more})[0]
 
 
 def averages(runs, factors=("norm", "lr"), **more) -> pd.DataFrame:
@@ -187,7 +188,7 @@ def test_one_factor_at_a_time_has_no_simple_effects_and_no_interactions():
     cells = [{"norm": "none", "lr": 0.1}, {"norm": "bn", "lr": 0.1}, {"norm": "none", "lr": 0.2}]
     runs = table(cells, 3, wave)
     assert found(runs)["at"].tolist() == ["", ""]
-    assert interactions(runs, ["norm", "lr"], METRIC).empty
+    assert interactions(spread(runs, ["norm", "lr"], METRIC)).empty
 
 
 def test_levels_that_never_meet_the_baseline_say_so():
@@ -259,9 +260,8 @@ def test_accuracies_that_are_all_1_have_no_verdict():
     rows = found(grid(5, lambda v, s: 1.0, norm=["bn", "none"], lr=[0.1, 0.2]))
     assert rows["difference"].tolist() == [0] * 6
     assert set(rows["verdict"]) == {"no verdict"}
-    assert interactions(grid(5, norm=[1, 2], lr=[1, 2]), ["norm", "lr"], METRIC)["why"][0] == (
-        "all differences are equal"
-    )
+    crossed = interactions(spread(grid(5, norm=[1, 2], lr=[1, 2]), ["norm", "lr"], METRIC))
+    assert crossed["why"].tolist() == ["all differences are equal"]
 
 
 def test_a_factor_of_one_level_has_no_rows():
@@ -270,7 +270,7 @@ def test_a_factor_of_one_level_has_no_rows():
     assert found(runs.iloc[:3]).empty
     assert found(runs.iloc[:3]).columns.tolist() == found(runs).columns.tolist()
     assert found(runs.iloc[:3], []).empty
-    assert against(runs.iloc[:3], [], METRIC, smallest=SMALLEST).empty
+    assert against(spread(runs.iloc[:3], [], METRIC), smallest=SMALLEST).empty
 
 
 def test_ten_thousand_runs_are_quick():
@@ -278,8 +278,9 @@ def test_ten_thousand_runs_are_quick():
     runs = grid(5, lambda v, s: random.normal(), a=range(20), b=range(20), c=range(5))
     start = time.process_time()
     rows = averages(runs, list("abc"))
-    against(runs, list("abc"), METRIC, smallest=SMALLEST)
-    interactions(runs, list("abc"), METRIC)
+    cells = spread(runs, list("abc"), METRIC)
+    against(cells, smallest=SMALLEST)
+    interactions(cells)
     assert time.process_time() - start < 2
     assert len(rows) == 19 + 19 + 4
 
@@ -290,6 +291,6 @@ def test_a_list_of_five_thousand_scattered_variants_is_quick():
     runs = table(cells, 2, lambda v, s: random.normal())
     start = time.process_time()
     rows = found(runs, list("abc"))
-    interactions(runs, list("abc"), METRIC)
+    interactions(spread(runs, list("abc"), METRIC))
     assert time.process_time() - start < 2
     assert set(rows["why"]) == {"never in the sweep with all else equal"}

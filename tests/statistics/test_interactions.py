@@ -6,6 +6,7 @@ from scipy import stats
 from test_effects import METRIC, grid, lose, table, wave
 
 from cnnlab.statistics.interactions import COLUMNS, anova, interactions
+from cnnlab.statistics.matrix import NO_SETTING, spread
 
 TOOTH = {
     ("VC", 0.5): [4.2, 11.5, 7.3, 5.8, 6.4, 10, 11.2, 11.2, 5.2, 7],
@@ -36,6 +37,10 @@ def runs_of(cells, *names):
     return table(variants, seeds, lambda v, seed: cells[tuple(v.values())][seed])
 
 
+def crossed(runs, factors, **more):
+    return interactions(spread(runs, factors, METRIC), **more)
+
+
 @pytest.mark.parametrize(
     ("cells", "f", "df", "p"),
     [
@@ -46,7 +51,7 @@ def runs_of(cells, *names):
     ],
 )
 def test_published_interactions(cells, f, df, p):
-    row = interactions(runs_of(cells, "one", "other"), ["one", "other"], METRIC, blocks=None)
+    row = crossed(runs_of(cells, "one", "other"), ["one", "other"], blocks=None)
     row = row.iloc[0]
     assert row["F"] == pytest.approx(f, abs=5e-3)
     assert (row["df"], row["df_residual"]) == df
@@ -72,7 +77,7 @@ def drawn():
 def test_a_grid_within_seeds_is_pingouin():
     """pingouin 0.7.0, means over h: rm_anova(m, dv, within=["f", "g"], subject="seed"): f * g
     F 4.494187 (2, 6), eps 0.577017, p-GG 0.111792; and so for the other two pairs."""
-    found = interactions(drawn(), ["f", "g", "h"], METRIC)
+    found = crossed(drawn(), ["f", "g", "h"])
     assert found.columns.tolist() == list(COLUMNS)
     assert found[["factor", "other"]].values.tolist() == [["f", "g"], ["f", "h"], ["g", "h"]]
     assert found["F"].tolist() == pytest.approx([4.494187, 0.845443, 0.476590], abs=1e-6)
@@ -88,7 +93,7 @@ def test_with_two_levels_each_it_is_the_paired_t_test_of_the_difference_of_diffe
     cells = {
         ("a", "x"): (1, 2, 2), ("a", "y"): (2, 3, 5), ("b", "x"): (3, 4, 4), ("b", "y"): (6, 8, 7),
     }  # fmt: skip
-    row = interactions(runs_of(cells, "one", "other"), ["one", "other"], METRIC).iloc[0]
+    row = crossed(runs_of(cells, "one", "other"), ["one", "other"]).iloc[0]
     ax, ay, bx, by = (np.array(each) for each in cells.values())
     test = stats.ttest_rel(by - bx, ay - ax)
     assert row["F"] == pytest.approx(test.statistic**2)
@@ -108,25 +113,50 @@ def test_a_cell_that_varies_a_hundred_times_more_makes_no_interaction():
 def test_a_level_with_a_cell_that_diverged_is_left_out_and_told():
     runs = grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2, 1.0])
     partly = lose(runs, "diverged", norm="none", lr=1.0)
-    row = interactions(partly, ["norm", "lr"], METRIC).iloc[0]
+    row = crossed(partly, ["norm", "lr"]).iloc[0]
     assert (row["levels"], row["left_out"], row["n"]) == ("2 x 2", "lr=1.0", 3)
-    alone = interactions(runs[runs["lr"] < 1], ["norm", "lr"], METRIC).iloc[0]
+    alone = crossed(runs[runs["lr"] < 1], ["norm", "lr"]).iloc[0]
     assert row["F"] == pytest.approx(alone["F"])
 
 
 def test_a_combination_of_the_rest_that_lacks_a_cell_is_left_out_and_told():
     runs = lose(drawn(), "failed", f=1, g=2, h=1)
-    row = interactions(runs, ["f", "g", "h"], METRIC).iloc[0]
+    row = crossed(runs, ["f", "g", "h"]).iloc[0]
     assert (row["levels"], row["combinations"], row["left_out"]) == ("2 x 3", 1, "h=1")
+
+
+def test_levels_of_a_list_that_cross_with_nothing_are_told():
+    """Nine cells of 3 x 3 were asked for, and a list has the 2 x 2 of them and one more."""
+    runs = grid(3, wave, norm=["bn", "gn", "none"], lr=[0.1, 0.2, 1.0])
+    corner = (runs["norm"] == "none") & (runs["lr"] == 1.0)
+    row = crossed(runs[((runs["norm"] != "none") & (runs["lr"] < 1)) | corner], ["norm", "lr"])
+    assert row[["levels", "left_out"]].values.tolist() == [["2 x 2", "norm=none; lr=1.0"]]
+
+
+def test_a_combination_of_the_rest_in_which_nothing_crosses_is_told():
+    runs = drawn()
+    runs = runs[(runs["h"] == 0) | ((runs["f"] == 0) & (runs["g"] == 0))]
+    row = crossed(runs, ["f", "g", "h"]).iloc[0]
+    assert (row["levels"], row["combinations"], row["left_out"]) == ("2 x 3", 1, "h=1")
+
+
+def test_a_setting_that_a_variant_does_not_have_is_no_level_that_is_left_out():
+    """It is the optimizer that nothing crosses in: AdamW has no momentum."""
+    levels = {"optimizer": ["sgd", "adamw"], "optimizer.momentum": [NO_SETTING, 0.0, 0.9]}
+    runs = grid(3, wave, lr=[1, 2], **levels)
+    adamw = runs["optimizer"] == "adamw"
+    runs = runs[adamw == (runs["optimizer.momentum"] == NO_SETTING)]
+    row = crossed(runs, ["lr", *levels]).set_index("other").loc["optimizer.momentum"]
+    assert (row["levels"], row["left_out"]) == ("2 x 2", "optimizer=adamw")
 
 
 def test_only_seeds_with_all_cells_count():
     runs = lose(grid(4, wave, norm=["bn", "none"], lr=[0.1, 0.2]), "failed", norm="bn", seed=2)
-    assert interactions(runs, ["norm", "lr"], METRIC)["n"].tolist() == [3]
+    assert crossed(runs, ["norm", "lr"])["n"].tolist() == [3]
 
 
 def test_one_seed_is_no_verdict():
-    row = interactions(grid(1, wave, norm=["bn", "none"], lr=[0.1, 0.2]), ["norm", "lr"], METRIC)
+    row = crossed(grid(1, wave, norm=["bn", "none"], lr=[0.1, 0.2]), ["norm", "lr"])
     row = row.iloc[0]
     assert (row["n"], row["verdict"], row["comparisons"]) == (1, "no verdict", 0)
     assert "add seeds=5" in row["why"]
@@ -136,13 +166,13 @@ def test_one_seed_is_no_verdict():
 @pytest.mark.parametrize("lost", ["pending", "failed", "diverged"])
 def test_without_any_result_there_is_no_row(lost):
     runs = lose(grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2]), lost, norm="bn")
-    assert interactions(runs, ["norm", "lr"], METRIC).empty
+    assert crossed(runs, ["norm", "lr"]).empty
 
 
 def test_one_factor_or_one_level_gives_none():
-    assert interactions(grid(3, wave, norm=["bn", "none"]), ["norm"], METRIC).empty
+    assert crossed(grid(3, wave, norm=["bn", "none"]), ["norm"]).empty
     runs = grid(3, wave, norm=["bn"], lr=[0.1, 0.2])
-    assert interactions(runs, ["norm", "lr"], METRIC).empty
+    assert crossed(runs, ["norm", "lr"]).empty
 
 
 def test_parallel_lines_are_no_interaction_whatever_the_main_effects():
@@ -150,4 +180,4 @@ def test_parallel_lines_are_no_interaction_whatever_the_main_effects():
         return 0.1 * v["a"] + 0.2 * v["b"] + 0.01 * (seed * 7 % 3)
 
     runs = grid(3, value, a=[1, 2], b=[1, 2])
-    assert interactions(runs, ["a", "b"], METRIC)["why"].tolist() == ["all differences are equal"]
+    assert crossed(runs, ["a", "b"])["why"].tolist() == ["all differences are equal"]

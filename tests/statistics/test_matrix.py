@@ -7,17 +7,17 @@ from test_effects import METRIC, SMALLEST, averages, found, grid, lose, wave
 
 from cnnlab.core.errors import Refused
 from cnnlab.statistics.effects import against, effects
-from cnnlab.statistics.matrix import DIVERGED, THERE, matrix
+from cnnlab.statistics.matrix import DIVERGED, THERE, spread
 
 
 def test_variants_are_rows_and_seeds_are_columns_whatever_the_order_of_the_runs():
     runs = lose(grid(3, wave, norm=["bn", "none"]), "diverged", norm="none", seed=1)
-    spread = matrix(runs.sample(frac=1, random_state=0), ["norm"], METRIC)
-    assert spread.seeds.tolist() == [0, 1, 2]
-    assert spread.factors[0].levels == ["bn", "none"]
-    assert spread.states.tolist() == [[THERE] * 3, [THERE, DIVERGED, THERE]]
-    assert spread.values[0].tolist() == [wave({"norm": "bn"}, seed) for seed in range(3)]
-    assert np.isnan(spread.values[1, 1])
+    table = spread(runs.sample(frac=1, random_state=0), ["norm"], METRIC)
+    assert table.seeds.tolist() == [0, 1, 2]
+    assert table.factors[0].levels == ["bn", "none"]
+    assert table.states.tolist() == [[THERE] * 3, [THERE, DIVERGED, THERE]]
+    assert table.values[0].tolist() == [wave({"norm": "bn"}, seed) for seed in range(3)]
+    assert np.isnan(table.values[1, 1])
 
 
 def test_the_same_seed_twice_is_one_observation():
@@ -60,7 +60,7 @@ def test_the_baseline_is_none_or_the_first_or_what_is_asked_for():
 def test_a_baseline_that_the_sweep_does_not_have_is_refused(baseline, told, table_of):
     runs = grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2])
     with pytest.raises(Refused, match=told):
-        table_of(runs, ["norm", "lr"], METRIC, baseline=baseline, smallest=SMALLEST)
+        table_of(spread(runs, ["norm", "lr"], METRIC), baseline=baseline, smallest=SMALLEST)
 
 
 NASTY = ["a,b", 'say "hi"', "Übung", "<script>alert(1)</script>", "=1+1", "a=b; c"]

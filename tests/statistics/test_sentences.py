@@ -7,22 +7,21 @@ from test_matrix import NASTY
 
 from cnnlab.statistics.effects import effects
 from cnnlab.statistics.interactions import interactions
+from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.sentences import sentences
 from cnnlab.statistics.summary import summary
 from cnnlab.statistics.verdicts import LOST
 
-LABEL = "best validation accuracy"
 SPREAD = np.array([-2, -1, 0, 1, 2]) / 2.5**0.5
 """Of five seeds: mean 0, standard deviation 1."""
 
 
-def told(runs, factors, metric=METRIC, label=LABEL, **more) -> list[str]:
+def told(runs, factors, metric=METRIC, **more) -> list[str]:
     runs = runs.assign(seconds=1.0, stack_size=1)
+    table = spread(runs, factors, metric)
     return sentences(
-        summary(runs, factors, metric),
-        effects(runs, factors, metric, smallest=0.005),
-        interactions(runs, factors, metric),
-        metric=metric, label=label, smallest=0.005, **more,
+        summary(runs, factors, table.metric), effects(table, smallest=0.005)[0],
+        interactions(table), metric=table.metric, smallest=0.005, **more,
     )  # fmt: skip
 
 
@@ -153,7 +152,7 @@ def test_lost_pairs_and_what_the_mean_leaves_out_are_told():
 
 def test_a_loss_is_in_nats_and_less_is_lower():
     runs = gains({"bn": (-0.12, 0.01)}).rename(columns={METRIC: "final_train_loss"})
-    (text,) = told(runs, ["norm"], "final_train_loss", "last training loss (nats)")
+    (text,) = told(runs, ["norm"], "final_train_loss")
     assert text.startswith("With norm=bn, last training loss is 0.12 nats lower than with norm=no")
 
 

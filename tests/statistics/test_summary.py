@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from cnnlab.core.metrics import METRICS
 from cnnlab.statistics.summary import pooled_std, published, summary, t_interval
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -55,7 +56,7 @@ def test_a_summary_by_hand():
         ("none", 1, "failed", None), ("none", 1, "unreadable", None), ("none", 1, "pending", None),
         ("gn", 2, "done", 0.9),
     )  # fmt: skip
-    found = summary(runs, ["norm"], "best_val_accuracy").set_index("norm")
+    found = summary(runs, ["norm"], METRICS["best_val_accuracy"]).set_index("norm")
     assert found.columns.tolist() == [
         "n", "failed", "diverged", "pending", "mean", "std", "ci_low", "ci_high", "best", "seconds",
     ]  # fmt: skip
@@ -78,12 +79,12 @@ def test_a_summary_by_hand():
 def test_of_a_loss_the_smallest_is_the_best():
     runs = table(("bn", 0, "done", 1.0), ("bn", 0, "done", 1.0))
     runs["final_train_loss"] = [0.3, 0.2]
-    assert summary(runs, ["norm"], "final_train_loss")["best"].tolist() == [0.2]
+    assert summary(runs, ["norm"], METRICS["final_train_loss"])["best"].tolist() == [0.2]
 
 
 def test_a_metric_that_some_runs_lack_is_counted_as_it_is():
     runs = table(("bn", 0, "done", 0.5), ("bn", 0, "done", None))
-    assert summary(runs, ["norm"], "best_val_accuracy")["n"].tolist() == [1]
+    assert summary(runs, ["norm"], METRICS["best_val_accuracy"])["n"].tolist() == [1]
 
 
 def test_published_numbers_stand_beside_ours():
@@ -122,10 +123,10 @@ def test_three_thousand_variants_are_summarised_as_each_alone_and_quickly():
     rows = [(str(k // 3), k // 3, "done", random.random()) for k in range(9000)]
     runs = table(*rows)
     start = time.process_time()
-    found = summary(runs, ["norm"], "best_val_accuracy")
+    found = summary(runs, ["norm"], METRICS["best_val_accuracy"])
     assert time.process_time() - start < 1
     for number in (0, 1234, 2999):
-        alone = summary(runs[runs["variant"] == number], ["norm"], "best_val_accuracy")
+        alone = summary(runs[runs["variant"] == number], ["norm"], METRICS["best_val_accuracy"])
         assert found.iloc[[number]].to_dict("records") == alone.to_dict("records")
         values = runs.loc[runs["variant"] == number, "best_val_accuracy"]
         ends = found.loc[number, ["ci_low", "ci_high"]].tolist()

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from calibration import DESIGNS, calibration
 
+from cnnlab.core.metrics import METRICS
 from cnnlab.statistics.paired import seeds_needed
 from cnnlab.statistics.verdicts import COLUMNS, LOST, judged
 
@@ -17,7 +18,7 @@ def family(*comparisons, metric="best_val_accuracy", smallest=0.005) -> pd.DataF
     differences = np.array([mean + sd * SPREAD for mean, sd in comparisons])
     named = pd.DataFrame({"level": range(len(comparisons))})
     named = named.assign(combinations=1, planned=1, left_out="", **dict.fromkeys(LOST, 0))
-    return judged(named, differences, metric, smallest)
+    return judged(named, differences, METRICS[metric], smallest)
 
 
 @pytest.mark.parametrize(

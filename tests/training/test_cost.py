@@ -84,6 +84,63 @@ def test_nested_strided_and_grouped_layers():
     ]
 
 
+class Sum(nn.Module):
+    """A container with parameters and a product of its own, besides what its layers do."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.mix = nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x):  # (N, 4, H, W)
+        return self.layer(x) + torch.einsum("nchw,cd->ndhw", x, self.mix)
+
+
+def test_what_a_container_computes_itself_is_its_own():
+    model = nn.Sequential(Sum(nn.Conv2d(4, 4, 3, padding=1, bias=False)), nn.ReLU())
+    assert cost(model, (4, 5, 6)) == [
+        Layer("0", (4, 5, 6), 16, 5 * 6 * 4 * 4),
+        Layer("0.layer", (4, 5, 6), 144, 5 * 6 * 4 * 4 * 9),
+        Layer("1", (4, 5, 6), 0, 0),
+        Layer("", (4, 5, 6), 160, 30 * (16 + 144)),
+    ]
+
+
+def test_a_layer_with_two_names_counts_with_each_of_its_calls():
+    conv = nn.Conv2d(4, 4, 1, bias=False)
+    model = nn.Sequential(nn.Sequential(conv), nn.ModuleDict({"again": conv})["again"], conv)
+    assert cost(model, (4, 5, 6)) == [
+        Layer("0.0", (4, 5, 6), 16, 3 * 5 * 6 * 16),
+        Layer("", (4, 5, 6), 16, 3 * 5 * 6 * 16),
+    ]
+
+
+def test_a_layer_that_two_containers_share_keeps_its_multiplications():
+    conv = nn.Conv2d(4, 4, 1, bias=False)
+    model = nn.Sequential(nn.Sequential(conv), nn.Sequential(conv, nn.ReLU()))
+    layers = {layer.name: layer for layer in cost(model, (4, 5, 6))}
+    assert layers["0.0"].macs == layers[""].macs == 2 * 5 * 6 * 16
+    assert layers[""].parameters == 16
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):  # (N, 8, H, W) -> (N, H W, 8)
+        tokens = x.flatten(2).transpose(1, 2)
+        return self.inner(tokens, tokens, tokens, need_weights=True)[0]
+
+
+def test_a_layer_that_gives_several_tensors_has_the_shape_of_the_first():
+    """Attention calls its last layer's weights, not the layer: they count as its own."""
+    inner, whole = cost(Attention(), (8, 3, 4))
+    products = 12 * 8 * 24 + 12 * 12 * 8 * 2 + 12 * 8 * 8  # q k v; scores and their values; out
+    assert inner == Layer("inner", (12, 8), 8 * 24 + 24 + 64 + 8, products)
+    assert whole == Layer("", (12, 8), inner.parameters, products)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_model_is_not_changed(training):
     model = simplenn(norm=bn).train(training)

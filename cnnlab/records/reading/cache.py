@@ -15,13 +15,13 @@ import numpy as np
 from cnnlab import __version__
 from cnnlab.core.files import write_file
 from cnnlab.records.reading.curves import NONE
-from cnnlab.records.reading.found import Found
+from cnnlab.records.reading.found import MEASURED, Found
 from cnnlab.records.schema import SCHEMA_VERSION
 
 NAME = "report/cache.npz"
 
-VERSION = f"{__version__} {SCHEMA_VERSION} 2"
-"""Of the program, of the records, and of what is made of them: raise the last with the latter."""
+VERSION = f"{__version__} {SCHEMA_VERSION} 2 {' '.join(MEASURED)}"
+"""Of the program, of the records, and of what is made of them: raise the 2 with the latter."""
 
 _KEYS = [e.name for e in fields(Found) if e.name not in ("rows", "lasting", "sources")]
 

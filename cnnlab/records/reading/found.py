@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.core.metrics import METRICS
 from cnnlab.records.identity import settings
 from cnnlab.records.reading import curves
 from cnnlab.records.schema import FINISHED, Damaged, number, parsed_result, setting
 from cnnlab.records.sources import code_of
 
-MEASURED = (
-    "best_val_accuracy", "best_epoch", "final_val_accuracy", "final_train_accuracy",
-    "final_train_loss", "test_accuracy", "initial_loss", "parameters", "macs", "seconds",
-)  # fmt: skip
+MEASURED = (*METRICS, "best_epoch", "initial_loss", "parameters", "macs", "seconds")
 """The numbers that are taken over from result.json."""
 
 TOLD = ("error", "device", "stack_size")

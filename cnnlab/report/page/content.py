@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cnnlab.core.formats import amount
 from cnnlab.records.schema import FINISHED, read_result
-from cnnlab.report.page import curves, figures, missing, runs, tables
+from cnnlab.report.page import curves, figures, missing, runs
 from cnnlab.report.page.document import document
-from cnnlab.report.page.words import Unit, chosen
+from cnnlab.report.tables import chosen, tables
 from cnnlab.statistics.analysis import Analysis
 
 STYLES = ("vendor/uPlot.min.css",)
@@ -59,37 +60,34 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], *, made: datetime | 
         sentences=analysis.sentences[1:],
         state=missing.state(analysis),
         figures=figures.figures(pictures, analysis),
-        tables=tables.tables(analysis),
+        tables=tables(analysis),
         runs=runs.runs(analysis),
         curves=curves.curves(analysis),
-        smallest=_smallest(analysis),
+        smallest=amount(analysis.smallest, analysis.metric),
         report=_report(analysis),
         origin=_origin(analysis),
         made=made,
     )
 
 
-def _smallest(analysis: Analysis) -> str:
-    unit = Unit(analysis.metric)
-    return f"{unit.scale * analysis.smallest:.6g} {unit.name}"
-
-
 def _report(analysis: Analysis) -> str:
     """The command that makes this page again."""
-    words = [f"name={analysis.sweep.name}", f"metric={analysis.metric}"]
+    words = [f"name={analysis.sweep.name}", f"metric={analysis.metric.name}"]
     return shlex.join(["python", "-m", "cnnlab.report", *words])
 
 
 def _origin(analysis: Analysis) -> Origin | None:
     table = analysis.sweep.runs
     trained = table.loc[table["status"].isin(FINISHED), "directory"]
-    told = read_result(analysis.sweep.folder / trained.iloc[0]) if len(trained) else None
-    if told is None:
+    result = read_result(analysis.sweep.folder / trained.iloc[0]) if len(trained) else None
+    if result is None:
         return None
-    commit = told.get("git_commit")
+    commit = result.get("git_commit")
     return Origin(
-        command=shlex.join(["python", "-m", "cnnlab.run", *map(str, told.get("overrides") or [])]),
-        versions=", ".join(f"{name} {of}" for name, of in (told.get("versions") or {}).items()),
+        command=shlex.join(
+            ["python", "-m", "cnnlab.run", *map(str, result.get("overrides") or [])]
+        ),
+        versions=", ".join(f"{name} {of}" for name, of in (result.get("versions") or {}).items()),
         commit=str(commit)[:10] if commit else "",
-        dirty=bool(told.get("git_dirty")),
+        dirty=bool(result.get("git_dirty")),
     )

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
-from cnnlab.statistics.summary import LOSSES
+from cnnlab.statistics.matrix import level_text
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
@@ -76,7 +75,7 @@ def _rows(analysis: Analysis) -> tuple[pd.DataFrame, list[int]]:
     there = sorted(set(table["variant"]))
     if len(there) > MOST:
         mean = analysis.summary["mean"].reindex(there)
-        ranked = mean.sort_values(ascending=analysis.metric in LOSSES).index[:MOST]
+        ranked = mean.sort_values(ascending=analysis.metric.less_is_better).index[:MOST]
         there = sorted(ranked)
         table = table[table["variant"].isin(set(there))]
     return table, there
@@ -85,18 +84,18 @@ def _rows(analysis: Analysis) -> tuple[pd.DataFrame, list[int]]:
 def _named(analysis: Analysis, variants: list[int]) -> list[list[Any]]:
     rows = analysis.summary.take(variants).to_dict("records")
     factors = analysis.sweep.factors
-    found = []
+    names = []
     for place, row in zip(variants, rows, strict=True):
-        name = ", ".join(f"{key}={shown(row[key])}" for key in factors) or "the only variant"
+        name = ", ".join(f"{key}={level_text(row[key])}" for key in factors) or "the only variant"
         lost = [f"{row[k]} {k}" for k in ("diverged", "failed", "pending") if row[k]]
-        found.append([int(place), name, ", ".join(lost)])
-    return found
+        names.append([int(place), name, ", ".join(lost)])
+    return names
 
 
 def _best(analysis: Analysis, variants: list[int]) -> list[int]:
     """Places in `variants`, the best mean first; those without one last."""
     mean = analysis.summary["mean"].to_numpy(float)[variants]
-    signed = mean if analysis.metric in LOSSES else -mean
+    signed = mean if analysis.metric.less_is_better else -mean
     return np.argsort(signed, kind="stable").tolist()  # NaN comes last
 
 

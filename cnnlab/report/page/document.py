@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cnnlab import __version__
-from cnnlab.report.page.tables import text
+from cnnlab.report.columns import text
 
 HERE = Path(__file__).parent
 

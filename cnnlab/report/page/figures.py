@@ -8,8 +8,8 @@ from pathlib import PurePath
 
 from PIL import Image
 
+from cnnlab.core.formats import capital
 from cnnlab.report.page.document import data_uri
-from cnnlab.report.page.words import capital
 from cnnlab.statistics.analysis import Analysis
 
 LARGE = 1_000_000
@@ -50,13 +50,13 @@ class Picture:
 
 def figures(pictures: Mapping[str, bytes], analysis: Analysis) -> list[Picture]:
     """What the page shows of each picture; nothing for those without content."""
-    found = []
+    shown = []
     for name, content in _fitting({k: v for k, v in pictures.items() if v}).items():
         stem = PurePath(name).stem
         caption = CAPTIONS.get(stem) or capital(stem.replace("_", " ").replace("-", " "))
         alt = f"{caption}. {analysis.sentences[0]} The tables below have the numbers."
-        found.append(Picture(name, data_uri(content), caption, alt, _wide(content)))
-    return found
+        shown.append(Picture(name, data_uri(content), caption, alt, _wide(content)))
+    return shown
 
 
 def _wide(content: bytes) -> bool:
@@ -82,6 +82,6 @@ def _smaller(content: bytes, shrink: int) -> bytes:
     with Image.open(io.BytesIO(content)) as image:
         size = (max(image.width // shrink, 1), max(image.height // shrink, 1))
         small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256)
-    told = io.BytesIO()
-    small.save(told, "PNG", optimize=True)
-    return min(content, told.getvalue(), key=len)
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG", optimize=True)
+    return min(content, buffer.getvalue(), key=len)

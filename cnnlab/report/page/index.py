@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES
 from cnnlab.report.page.document import document
-from cnnlab.report.page.words import count
 
 SCRIPTS = ("static/listing.js",)
 
@@ -43,11 +43,11 @@ class Row:
 
 def listing(rows: Iterable[Row]) -> str:
     """The list of sweeps as one HTML file, in the order of `rows`."""
-    found = list(rows)
-    runs = sum(row.total for row in found)
+    listed = list(rows)
+    runs = sum(row.total for row in listed)
     return document(
         "listing.html.j2",
         scripts=SCRIPTS,
-        rows=found,
-        summed=f"{count(len(found), 'sweep')}, {count(runs, 'run')}",
+        rows=listed,
+        summed=f"{count(len(listed), 'sweep')}, {count(runs, 'run')}",
     )

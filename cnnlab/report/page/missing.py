@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES, Problem
-from cnnlab.report.page.words import count
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.matrix import level_text
 
 LISTED = 30
 """Reasons and problems that are listed; of more, the rest is counted."""
@@ -97,16 +97,16 @@ def _reasons(analysis: Analysis) -> list[Reason]:
     troubled = runs[runs["status"].isin(TROUBLES)]
     why = troubled["error"].fillna("no reason is recorded").astype(str)
     why = why.where(troubled["status"] != "unreadable", "its record cannot be read")
-    found = []
+    reasons = []
     for (status, text), rows in troubled.groupby([troubled["status"], why], sort=False):
         first = rows.head(NAMED).to_dict("records")
         named = "; ".join(_named(row, analysis.sweep.factors) for row in first)
         rest = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-        found.append(Reason(status, text, len(rows), named + rest))
-    return sorted(found, key=lambda reason: -reason.runs)
+        reasons.append(Reason(status, text, len(rows), named + rest))
+    return sorted(reasons, key=lambda reason: -reason.runs)
 
 
 def _named(row: dict, factors: Sequence[str]) -> str:
-    words = [f"{name}={shown(row[name])}" for name in factors]
+    words = [f"{name}={level_text(row[name])}" for name in factors]
     seed = row["seed"]
     return ", ".join([*words, *([f"seed {seed:.0f}"] if seed == seed and seed is not None else [])])

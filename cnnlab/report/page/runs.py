@@ -4,11 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES
-from cnnlab.report.page.tables import finite
-from cnnlab.report.page.words import chosen, count
+from cnnlab.report.columns import finite
+from cnnlab.report.tables import chosen
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.matrix import level_text
 
 MOST = 20_000
 """Runs in the page; runs.csv beside it has all."""
@@ -33,7 +34,7 @@ def runs(analysis: Analysis) -> dict[str, Any]:
     data = {
         "factors": list(sweep.factors),
         "variants": [
-            [shown(value) for value in row]
+            [level_text(value) for value in row]
             for row in first[list(sweep.factors)].itertuples(index=False, name=None)
         ],
         "states": list(STATES),
@@ -47,7 +48,7 @@ def runs(analysis: Analysis) -> dict[str, Any]:
         "status": [STATES.index(each) for each in table["status"]],
         "error": error,
         "device": device,
-        "value": _numbers(table[analysis.metric]),
+        "value": _numbers(table[analysis.metric.name]),
         **{name: _numbers(table[name]) for name in ("seed", "best_epoch", "epoch", "seconds")},
     }
     return {
@@ -63,7 +64,9 @@ def _settings(analysis: Analysis, table: pd.DataFrame) -> tuple[list[list[str]],
     of = [analysis.sweep.settings.get(run_id, {}) for run_id in table["run_id"]]
     common, keys = [], []
     for key in sorted({key for each in of for key in each}):
-        column = pd.Series([shown(each[key]) if key in each else None for each in of], dtype=object)
+        column = pd.Series(
+            [level_text(each[key]) if key in each else None for each in of], dtype=object
+        )
         texts, codes = _coded(column)
         if len(texts) == 1 and min(codes) == 0:
             common.append([key, texts[0]])

@@ -6,11 +6,11 @@ which lays out its panels below a title that says what was found.
 
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from joblib import cpu_count  # knows of affinity and of containers' limits
 
-from cnnlab.core.metrics import LABELS
 from cnnlab.report.plots.cost import cost_figure
 from cnnlab.report.plots.curves import curves_figure
 from cnnlab.report.plots.effects import effects_figure
@@ -22,7 +22,7 @@ from cnnlab.report.plots.text import counted, described
 from cnnlab.statistics.analysis import Analysis
 
 __all__ = [
-    "DPI", "FIGURES", "LABELS", "cost_figure", "counted", "curves_figure", "described",
+    "DPI", "FIGURES", "cost_figure", "counted", "curves_figure", "described",
     "effects_figure", "grid_figure", "interactions_figure", "overfitting_figure", "pictures",
     "save",
 ]  # fmt: skip
@@ -44,24 +44,18 @@ MOST = 3
 
 def pictures(analysis: Analysis) -> dict[str, bytes]:
     """All files: each picture as PNG and as SVG, by its name."""
-    # Forked, the processes have the tables and the imports already.
-    how = {"mp_context": get_context("fork"), "initializer": _take, "initargs": (analysis,)}
+    draw = partial(_drawn, analysis)
     with warnings.catch_warnings():
         # Python 3.12 warns of forking beside other threads, which hold no lock that is needed here.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        with ProcessPoolExecutor(min(MOST, cpu_count()), **how) as pool:
-            files = dict(zip(SLOWEST_FIRST, pool.map(_drawn, SLOWEST_FIRST), strict=True))
+        # Forked, the processes have the imports already.
+        with ProcessPoolExecutor(min(MOST, cpu_count()), get_context("fork")) as pool:
+            files = dict(zip(SLOWEST_FIRST, pool.map(draw, SLOWEST_FIRST), strict=True))
     return {f"{name}.{kind}": files[name][kind] for name in FIGURES for kind in files[name]}
 
 
 SLOWEST_FIRST = ("overfitting", "curves", "effects", "grid", "interactions", "cost")
 
-_analysis: list[Analysis] = []
 
-
-def _take(analysis: Analysis) -> None:
-    _analysis[:] = [analysis]
-
-
-def _drawn(name: str) -> dict[str, bytes]:
-    return save(FIGURES[name](_analysis[0]))
+def _drawn(analysis: Analysis, name: str) -> dict[str, bytes]:
+    return save(FIGURES[name](analysis))

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from cnnlab.core.formats import amount, capital, number
 from cnnlab.report.plots.levels import DECADE, ordered
-from cnnlab.report.plots.sheet import COLOURS, NOTE, empty, finished, panels
-from cnnlab.report.plots.text import basis, described, difference, fitted, row_of, unit
+from cnnlab.report.plots.sheet import COLOURS, NOTE, empty, finished, panels, styled
+from cnnlab.report.plots.text import basis, described, fitted, row_of
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
-from cnnlab.statistics.summary import LOSSES
+from cnnlab.statistics.matrix import level_text
 
 COSTS = {
     "parameters": "parameters",
@@ -43,9 +43,9 @@ def costs(analysis: Analysis) -> pd.DataFrame:
     runs = runs[runs["status"].isin(["done", "diverged"])].copy()
     stack = pd.to_numeric(runs["stack_size"]).astype(float).fillna(1).clip(lower=1)
     runs["run_seconds"] = pd.to_numeric(runs["seconds"]).astype(float) / stack
-    for name in ("parameters", "macs", analysis.metric):
+    for name in ("parameters", "macs", analysis.metric.name):
         runs[name] = pd.to_numeric(runs[name]).astype(float)
-    runs["value"] = runs[analysis.metric].where(runs["status"] == "done")
+    runs["value"] = runs[analysis.metric.name].where(runs["status"] == "done")
     return runs
 
 
@@ -60,7 +60,7 @@ def against_cost(runs: pd.DataFrame, cost: str, hue: str | None, axes: Axes) -> 
     """
     levels = ordered(runs[hue]) if hue else [None]
     for k, level in enumerate(levels):
-        some = runs[runs[hue].map(shown) == shown(level)] if hue else runs
+        some = runs[runs[hue].map(level_text) == level_text(level)] if hue else runs
         axes.scatter(
             some[cost], some["value"], s=18, alpha=0.55, color=COLOURS[k], marker=MARKERS[k], lw=0,
             rasterized=len(runs) > MANY, label="run", zorder=3,
@@ -105,6 +105,7 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
+@styled
 def cost_figure(analysis: Analysis) -> Figure:
     """A panel for each cost in which runs differ."""
     note, runs = basis(analysis.sweep, analysis.summary), costs(analysis)
@@ -128,7 +129,7 @@ def cost_figure(analysis: Analysis) -> Figure:
     figure, grid = panels(len(shown_costs), width=3.3, height=3.1, share=(False, True))
     for axes, name in zip(grid, shown_costs, strict=True):
         against_cost(runs, name, hue, axes)
-    grid[0].set_ylabel(fitted(analysis.label, 2.8, NOTE), size=NOTE)
+    grid[0].set_ylabel(fitted(analysis.metric.title, 2.8, NOTE), size=NOTE)
     return finished(figure, title, note, _legend(runs, hue))
 
 
@@ -137,7 +138,7 @@ def _hue(analysis: Analysis) -> str | None:
     summary = analysis.summary
     few = [
         name for name in analysis.sweep.factors
-        if 1 < summary[name].map(shown).nunique() <= COLOURED
+        if 1 < summary[name].map(level_text).nunique() <= COLOURED
     ]  # fmt: skip
     averages = analysis.effects[analysis.effects["at"] == ""]
     size = averages["difference"].abs().groupby(averages["factor"]).max()
@@ -146,7 +147,10 @@ def _hue(analysis: Analysis) -> str | None:
 
 def _legend(runs: pd.DataFrame, hue: str | None) -> list[tuple[Any, str]]:
     signs = [
-        (Line2D([], [], color=COLOURS[k], marker=MARKERS[k], lw=0, ms=6), f"{hue}={shown(level)}")
+        (
+            Line2D([], [], color=COLOURS[k], marker=MARKERS[k], lw=0, ms=6),
+            f"{hue}={level_text(level)}",
+        )
         for k, level in enumerate(ordered(runs[hue]) if hue else [])
     ]
     ring = {"mfc": "none", "lw": 0, "color": "0.3", "marker": "o"}
@@ -161,26 +165,25 @@ def _title(analysis: Analysis, runs: pd.DataFrame) -> str:
     """The quickest variant that is as good as the best."""
     means = runs[runs["value"].notna()].groupby("variant")[["value", "run_seconds"]].mean()
     if means.empty:
-        return f"No run has a {analysis.label} yet"
-    loss = analysis.metric in LOSSES
-    best = means["value"].idxmin() if loss else means["value"].idxmax()
+        return f"No run has a {analysis.metric.title} yet"
+    metric = analysis.metric
+    best = means["value"].idxmin() if metric.less_is_better else means["value"].idxmax()
     behind = (means["value"] - means.at[best, "value"]).abs()
     seconds = means.loc[behind <= analysis.smallest, "run_seconds"].dropna()
     quick = seconds.idxmin() if len(seconds) else best
     factors = analysis.sweep.factors
-    value = f"{analysis.label} {means.at[best, 'value']:.3f}"
+    value = f"{metric.title} {number(means.at[best, 'value'], metric.digits)}"
     if len(means) > 1 and means["value"].nunique() == 1:
         return f"Every variant has the same {value}"
     if len(means) == 1:
-        return f"{value[0].upper()}{value[1:]}{_takes(means, best)}"
-    told = f"{described(row_of(analysis.summary, best), factors)}: {value}"
-    near = difference(analysis.smallest, analysis.metric, 3, "").rstrip("0").rstrip(".")
-    within = f"within {near} {unit(analysis.metric)} of it"
+        return f"{capital(value)}{_takes(means, best)}"
+    which = f"{described(row_of(analysis.summary, best), factors)}: {value}"
+    within = f"within {amount(analysis.smallest, metric)} of it"
     ratio = means.at[quick, "run_seconds"] / means.at[best, "run_seconds"]
     if not ratio < QUICKER:
-        return f"Best is {told}{_takes(means, best)}; none {within} is quicker"
+        return f"Best is {which}{_takes(means, best)}; none {within} is quicker"
     name = described(row_of(analysis.summary, quick), factors)
-    return f"Best is {told}; {name} is {within} and takes {ratio:.0%} of the seconds"
+    return f"Best is {which}; {name} is {within} and takes {ratio:.0%} of the seconds"
 
 
 def _takes(means: pd.DataFrame, variant: int) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cnnlab.core.formats import number
 from cnnlab.report.plots.levels import ordered
 from cnnlab.report.plots.sheet import (
     COLOURS,
@@ -22,11 +23,11 @@ from cnnlab.report.plots.sheet import (
     finished,
     outer,
     panels,
+    styled,
 )
 from cnnlab.report.plots.text import basis, described, fitted, missing, row_of
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
-from cnnlab.statistics.summary import LOSSES
+from cnnlab.statistics.matrix import level_text
 
 MANY = 4
 """More curves of one colour each than this are hard to tell apart in a panel."""
@@ -76,6 +77,7 @@ def curves(epochs: pd.DataFrame, diverged: set[str], axes: Axes, colour: str, wh
     return axes
 
 
+@styled
 def curves_figure(analysis: Analysis) -> Figure:
     """All learning curves of a sweep: losses where the metric is one, else accuracies."""
     epochs, what = analysis.sweep.epochs, _what(analysis)
@@ -89,7 +91,7 @@ def curves_figure(analysis: Analysis) -> Figure:
         return _one_panel(analysis, note)
     figure, grid = panels(len(split), width=WIDTH, height=HEIGHT, share=(True, True))
     room = figure.get_figwidth() / min(len(split), grid[0].get_gridspec().ncols) - 0.6
-    levels = [shown(level) for level in ordered(analysis.summary[hue])] if hue else []
+    levels = [level_text(level) for level in ordered(analysis.summary[hue])] if hue else []
     colours = dict(zip(levels, COLOURS, strict=False))
     for axes, (name, rows) in zip(grid, split, strict=True):
         _panel(axes, analysis, rows, hue, colours)
@@ -113,12 +115,12 @@ def _panel(
     of = dict(list(epochs[epochs["variant"].isin(rows.index)].groupby("variant")))
     for variant, row in rows.to_dict("index").items():
         if variant in of:
-            colour = colours[shown(row[hue])] if hue else COLOURS[0]
+            colour = colours[level_text(row[hue])] if hue else COLOURS[0]
             curves(of[variant], _diverged(analysis), axes, colour, _what(analysis))
 
 
 def _what(analysis: Analysis) -> str:
-    return "loss" if analysis.metric in LOSSES else "accuracy"
+    return "loss" if analysis.metric.less_is_better else "accuracy"
 
 
 def _diverged(analysis: Analysis) -> set[str]:
@@ -129,7 +131,7 @@ def _diverged(analysis: Analysis) -> set[str]:
 def _split(analysis: Analysis) -> tuple[str | None, list[tuple[str, pd.DataFrame]]]:
     """The factor that has the colours, and each panel's name and variants."""
     summary, factors = analysis.summary, analysis.sweep.factors
-    texts = summary[factors].map(shown)
+    texts = summary[factors].map(level_text)
     counts = texts.nunique()
     hue = None
     if len(summary) == counts.prod():  # every combination is there
@@ -138,14 +140,14 @@ def _split(analysis: Analysis) -> tuple[str | None, list[tuple[str, pd.DataFrame
     others = [name for name in factors if name != hue]
     if not others:
         return hue, [("", summary)]
-    found = [summary.loc[rows.index] for _, rows in texts.groupby(others, sort=False)]
-    return hue, [(described(row_of(rows, rows.index[0]), others), rows) for rows in found]
+    groups = [summary.loc[rows.index] for _, rows in texts.groupby(others, sort=False)]
+    return hue, [(described(row_of(rows, rows.index[0]), others), rows) for rows in groups]
 
 
 def _head(axes: Axes, name: str, rows: pd.DataFrame, hue: str | None, inches: float) -> None:
     """Above a panel: what it is of, and what is not in it."""
     lacks = "; ".join(
-        f"{hue}={shown(row[hue])}: {missing(row)}" if hue else missing(row)
+        f"{hue}={level_text(row[hue])}: {missing(row)}" if hue else missing(row)
         for row in rows.to_dict("records")
         if missing(row)
     )
@@ -194,7 +196,8 @@ def _title(analysis: Analysis, what: str) -> str:
     best = means.min() if what == "loss" else means.max()
     variant = best.idxmin() if what == "loss" else best.idxmax()
     peak = means[variant].idxmin() if what == "loss" else means[variant].idxmax()
-    value = f"{best[variant]:.3f} at epoch {peak} of {means[variant].last_valid_index()}"
+    last = means[variant].last_valid_index()
+    value = f"{number(best[variant], analysis.metric.digits)} at epoch {peak} of {last}"
     mean = "Mean validation" if analysis.summary["n"].max() > 1 else "Validation"
     which = "lowest" if what == "loss" else "highest"
     if len(means.columns) == 1:

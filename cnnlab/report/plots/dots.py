@@ -18,7 +18,7 @@ from cnnlab.statistics.analysis import Analysis
 ROWS = 40
 """More variants than this make a picture too tall; then it shows the best."""
 
-NAME, TOLD = 2.6, 1.7
+NAME, BESIDE = 2.6, 1.7
 """Inches that a variant's name has, and what is told of its seeds."""
 
 
@@ -94,7 +94,7 @@ def _rows(axes: Axes, summary: pd.DataFrame, factors: Sequence[str]) -> None:
     for place, row in enumerate(rows):
         lacks = bool(missing(row))
         axes.annotate(
-            fitted(seeds(row), TOLD, SMALL, 2), (1, place), (10, 0), size=SMALL, va="center",
+            fitted(seeds(row), BESIDE, SMALL, 2), (1, place), (10, 0), size=SMALL, va="center",
             xycoords=("axes fraction", "data"), textcoords="offset points",
             color=VERMILLION if lacks else GREY, in_layout=False,
         )  # fmt: skip
@@ -109,12 +109,12 @@ def dots_sheet(analysis: Analysis, summary: pd.DataFrame) -> tuple[Figure, list[
     """The figure without its title, and its legend."""
     sweep = analysis.sweep
     figure, (axes,) = panels(1, width=8, height=0.7 + 0.3 * max(len(summary), 2))
-    dots(sweep.runs, summary, sweep.factors, analysis.metric, axes)
-    axes.set_xlabel(analysis.label)
+    dots(sweep.runs, summary, sweep.factors, analysis.metric.name, axes)
+    axes.set_xlabel(analysis.metric.title)
     signs = [(Line2D([], [], marker="o", color=BLUE, alpha=0.6, lw=0, ms=5), "a run")]
     if summary["n"].max() > 1:
         signs.append((Line2D([], [], marker="D", color="black", ms=5), "mean, 95% t interval"))
-    if f"published.{analysis.metric}" in sweep.runs:
+    if f"published.{analysis.metric.name}" in sweep.runs:
         cross = Line2D([], [], marker="x", color=VERMILLION, lw=0, mew=2)
         signs.append((cross, "published"))
     if not summary["n"].all():

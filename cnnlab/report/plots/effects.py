@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cnnlab.core.formats import amount, count, difference, interval
+from cnnlab.core.metrics import METRICS
 from cnnlab.report.plots.dots import limits
-from cnnlab.report.plots.pairs import seed_differences
 from cnnlab.report.plots.sheet import (
     BLUE,
     DARK,
@@ -24,10 +25,11 @@ from cnnlab.report.plots.sheet import (
     empty,
     finished,
     panels,
+    styled,
 )  # fmt: skip
-from cnnlab.report.plots.text import basis, difference, digits, fitted, measured, scale, unit
+from cnnlab.report.plots.text import basis, fitted, measured
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.matrix import level_text
 from cnnlab.statistics.verdicts import LOST
 
 SIGNS = {
@@ -45,7 +47,7 @@ AVERAGES, ROWS = 16, 40
 SIMPLE = 6
 """Levels of another factor that an effect is shown at; of more, the two ends."""
 
-NAME, TOLD = 2.5, 3.3
+NAME, BESIDE = 2.5, 3.3
 """Inches of a row's name, and of its numbers."""
 
 WIDTH = 9.5
@@ -62,41 +64,39 @@ def forest(
         smallest: the smallest difference that would matter, which is shaded
         axes: to draw on
     """
-    table = pd.DataFrame(rows)
-    metric = table["metric"].iloc[0]
-    columns = ["difference", "ci_low", "ci_high"]
-    table[columns] = table[columns].astype(float) * scale(metric)
-    near = smallest * scale(metric)
+    scale = METRICS[rows[0]["metric"]].scale
+    near = scale * smallest
     axes.axvspan(-near, near, color=LIGHT, lw=0, zorder=0, label="smallest")
     axes.axvline(0, color=GREY, lw=1, zorder=1)
-    for place, (row, seeds) in enumerate(zip(table.to_dict("records"), dots, strict=True)):
-        _row(axes, place, row, seeds * scale(metric))
-    points = np.concatenate([*dots, table["difference"] / scale(metric), [-smallest, smallest]])
-    points = scale(metric) * points[np.isfinite(points)]
-    limits(axes, points, table["ci_low"], table["ci_high"])
+    for place, (row, seeds) in enumerate(zip(rows, dots, strict=True)):
+        _row(axes, place, row, seeds, scale)
+    table = scale * pd.DataFrame(rows)[["difference", "ci_low", "ci_high"]].astype(float)
+    points = np.concatenate([scale * np.concatenate(dots), table["difference"], [-near, near]])
+    limits(axes, points[np.isfinite(points)], table["ci_low"], table["ci_high"])
     axes.set_yticks([])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color=LIGHT, lw=0.6)
     return axes
 
 
-def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray) -> None:
-    """Numbers of `row` are in the unit of the axis already."""
+def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray, scale: float) -> None:
+    """One comparison; `scale` leads from the metric's unit to that of the axis."""
     colour, marker = SIGNS[row["verdict"]]
     inner = bool(row["at"])
     if len(seeds) > 1:
         axes.plot(
-            seeds, np.full(len(seeds), place + 0.27), ".", color=colour, ms=4, alpha=0.55,
+            scale * seeds, np.full(len(seeds), place + 0.27), ".", color=colour, ms=4, alpha=0.55,
             label="seed",
         )  # fmt: skip
-    axes.hlines(place, row["ci_low"], row["ci_high"], color=colour, lw=1.2 if inner else 2.2)
+    ends = scale * row["ci_low"], scale * row["ci_high"]
+    axes.hlines(place, *ends, color=colour, lw=1.2 if inner else 2.2)
     axes.plot(
-        row["difference"], place, marker, color=colour, ms=6 if inner else 8.5, zorder=5,
+        scale * row["difference"], place, marker, color=colour, ms=6 if inner else 8.5, zorder=5,
         mfc=_filling(row["verdict"]), label=row["verdict"],
     )  # fmt: skip
     name = (
         f"at {row['at']}" if inner
-        else f"{row['factor']}: {shown(row['level'])} against {shown(row['baseline'])}"
+        else f"{row['factor']}: {level_text(row['level'])} against {level_text(row['baseline'])}"
     )  # fmt: skip
     size, room = (SMALL, NAME - 0.25) if inner else (9, NAME)
     axes.annotate(
@@ -106,7 +106,7 @@ def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray) -> N
     )  # fmt: skip
     lost = sum(row[key] for key in LOST) > 0
     axes.annotate(
-        fitted(_told(row), TOLD, SMALL), (1, place), (8, 0), size=SMALL, va="center",
+        fitted(_numbers(row), BESIDE, SMALL), (1, place), (8, 0), size=SMALL, va="center",
         xycoords=("axes fraction", "data"), textcoords="offset points",
         color=VERMILLION if lost else DARK, in_layout=False,
     )  # fmt: skip
@@ -116,19 +116,12 @@ def _filling(verdict: str) -> str:
     return "white" if verdict == "no verdict" else SIGNS[verdict][0]
 
 
-def _told(row: Mapping[str, Any]) -> str:
-    """Difference, interval, pairs, and those that were lost; numbers are in the axis's unit."""
+def _numbers(row: Mapping[str, Any]) -> str:
+    """Difference, interval, pairs, and those that were lost."""
     if not row["n_pairs"]:
         return _lost(row, str(row["why"]))
-    metric, one = row["metric"], scale(row["metric"])
-    low, high, count = row["ci_low"] / one, row["ci_high"] / one, row["n_pairs"]
-    places = digits((high - low) / 2, metric)
-    value = difference(row["difference"] / one, metric, places)
-    interval = ""
-    if low == low:
-        ends = (difference(end, metric, places, "-") for end in (low, high))
-        interval = " ({} to {})".format(*ends)
-    return _lost(row, f"{value}{interval}, {count} pair{'s' * (count != 1)}")
+    ends = f" ({interval(row)})" if row["ci_low"] == row["ci_low"] else ""
+    return _lost(row, f"{difference(row)}{ends}, {count(row['n_pairs'], 'pair')}")
 
 
 def _lost(row: Mapping[str, Any], text: str) -> str:
@@ -136,38 +129,41 @@ def _lost(row: Mapping[str, Any], text: str) -> str:
     counts = {key.removeprefix("lost_"): int(row[key]) for key in LOST if row[key]}
     if not counts:
         return text
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    reasons = ", ".join(f"{pairs} {reason}" for reason, pairs in counts.items())
     whole = f"{text}; lost {reasons}"
-    return whole if measured(whole) * SMALL / 72 <= TOLD else f"{text}; {sum(counts.values())} lost"
+    return (
+        whole if measured(whole) * SMALL / 72 <= BESIDE else f"{text}; {sum(counts.values())} lost"
+    )
 
 
+@styled
 def effects_figure(analysis: Analysis) -> Figure:
     """The averages, and below each what it is at the levels of the other factors."""
     note = basis(analysis.sweep, analysis.summary)
     title = analysis.sentences[0]
     if analysis.effects.empty:
         return empty("One variant: there is nothing to compare it with.", title, note)
-    rows, left_out = chosen(analysis.effects, analysis.interactions)
-    sweep, metric = analysis.sweep, analysis.metric
-    dots = seed_differences(sweep.runs, sweep.factors, metric, rows)
+    places, left_out = chosen(analysis.effects, analysis.interactions)
+    rows = analysis.effects.loc[places].to_dict("records")
+    dots = [seeds[~np.isnan(seeds)] for seeds in analysis.differences[places]]
     figure, (axes,) = panels(1, width=WIDTH, height=0.65 + 0.27 * max(len(rows), 2))
     forest(rows, dots, analysis.smallest, axes)
-    what = analysis.label.removesuffix(" (nats)")
-    axes.set_xlabel(f"difference in {what} ({unit(metric)})", size=NOTE)
+    metric = analysis.metric
+    axes.set_xlabel(f"difference in {metric.label} ({metric.unit})", size=NOTE)
     note += (
         ". A pair: two runs of one seed that differ in this factor only; their differences are "
         "averaged within a seed"
     )
     if rows[0]["comparisons"]:
         note += ". Lines: 95% t intervals; verdicts after Holm over "
-        note += f"{rows[0]['comparisons']} comparisons"
+        note += count(rows[0]["comparisons"], "comparison")
     family = next((row["comparisons"] for row in rows if row["at"]), 0)
     if family:
         note += f", and over {family} of the indented kind"
     if left_out:
         note += f". {len(rows)} of {len(rows) + left_out:,} rows: the most certain; "
         note += "of many levels the two ends"
-    return finished(figure, title, note, _legend(rows, analysis), (NAME + 0.1, TOLD + 0.1))
+    return finished(figure, title, note, _legend(rows, analysis), (NAME + 0.1, BESIDE + 0.1))
 
 
 def _legend(rows: Sequence[Mapping[str, Any]], analysis: Analysis) -> list[tuple[Any, str]]:
@@ -177,40 +173,42 @@ def _legend(rows: Sequence[Mapping[str, Any]], analysis: Analysis) -> list[tuple
         for verdict, (colour, marker) in SIGNS.items()
         if verdict in there
     ]
-    near = difference(analysis.smallest, analysis.metric, 3, "-").rstrip("0").rstrip(".")
     if max(row["n_pairs"] for row in rows) > 1:
         signs.append((Line2D([], [], color=GREY, marker=".", lw=0, ms=5), "a seed"))
-    return [*signs, (Patch(color=LIGHT, lw=0), f"within ±{near} {unit(analysis.metric)}")]
+    near = amount(analysis.smallest, analysis.metric)
+    return [*signs, (Patch(color=LIGHT, lw=0), f"within ±{near}")]
 
 
 # --- which rows
 
 
-def chosen(effects: pd.DataFrame, interactions: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
-    """The rows to show, in their order, and how many are not."""
+def chosen(effects: pd.DataFrame, interactions: pd.DataFrame) -> tuple[list[int], int]:
+    """Which rows of the effects to show, in their order, and how many are not."""
     averages = effects[effects["at"] == ""]
     rank = averages.assign(size=-averages["difference"].abs())
     rank = rank.sort_values(["p", "size"], kind="stable")
-    count = max(AVERAGES // averages["factor"].nunique(), 1)
-    rank = rank.groupby("factor", sort=False).head(count).head(ROWS)
-    kept = averages.loc[sorted(rank.index)].to_dict("records")
+    of_each = max(AVERAGES // averages["factor"].nunique(), 1)
+    rank = rank.groupby("factor", sort=False).head(of_each).head(ROWS)
+    kept = averages.loc[sorted(rank.index)]
     inner = _inner(effects, interactions, kept, ROWS - len(kept))
-    rows = [row for k, outer in enumerate(kept) for row in (outer, *inner.get(k, []))]
+    rows = [row for outer in kept.index for row in (outer, *inner.get(outer, []))]
     return rows, len(effects) - len(rows)
 
 
 def _inner(
-    effects: pd.DataFrame, interactions: pd.DataFrame, kept: list[dict[str, Any]], room: int
-) -> dict[int, list[dict[str, Any]]]:
-    """Simple effects below each average: those of the strongest interactions first."""
+    effects: pd.DataFrame, interactions: pd.DataFrame, kept: pd.DataFrame, room: int
+) -> dict[int, list[int]]:
+    """Rows of simple effects below each average: those of the strongest interactions first."""
     simple = effects[effects["at"] != ""]
     strength = {
         frozenset((row["factor"], row["other"])): (row["p"] if row["p"] == row["p"] else 2)
         for row in interactions.to_dict("records")
     }
-    place = {(row["factor"], shown(row["level"])): k for k, row in enumerate(kept)}
+    place = {
+        (row["factor"], level_text(row["level"])): k for k, row in kept.to_dict("index").items()
+    }
     other = simple["at"].str.partition("=")[0] if len(simple) else simple["at"]
-    keys = [simple["factor"], simple["level"].map(shown), other]
+    keys = [simple["factor"], simple["level"].map(level_text), other]
     groups = [
         (
             not rows["n_pairs"].any(),
@@ -221,12 +219,12 @@ def _inner(
         for (name, level, by), rows in simple.groupby(keys, sort=False)
         if (name, level) in place
     ]
-    found: dict[int, list[dict[str, Any]]] = {}
+    below: dict[int, list[int]] = {}
     for *_, k, rows in sorted(groups, key=lambda each: each[:3]):
         if len(rows) > SIMPLE:
             known = rows["difference"].dropna()
             rows = rows.loc[sorted({known.idxmin(), known.idxmax()})] if len(known) else rows[:0]
         if len(rows) <= room:
-            found.setdefault(k, []).extend(rows.to_dict("records"))
+            below.setdefault(k, []).extend(rows.index)
             room -= len(rows)
-    return found
+    return below

@@ -1,6 +1,7 @@
 """Whether one factor's effect depends on another: lines that are not parallel."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import stats
 
+from cnnlab.core.formats import probability
 from cnnlab.report.plots.levels import label_levels, numeric, ordered, places
-from cnnlab.report.plots.sheet import COLOURS, GREY, NOTE, SMALL, empty, finished, panels
+from cnnlab.report.plots.sheet import COLOURS, GREY, NOTE, SMALL, empty, finished, panels, styled
 from cnnlab.report.plots.text import basis, fitted
-from cnnlab.statistics import matrix as cells
 from cnnlab.statistics.analysis import Analysis
-from cnnlab.statistics.matrix import shown
-from cnnlab.statistics.summary import LEVEL
+from cnnlab.statistics.crossing import Crossing, crossing
+from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.paired import paired_t
 
 PANELS = 6
 """Pairs of factors, the strongest first."""
@@ -31,58 +32,26 @@ MARKERS = "osD^v"
 WIDTH, HEIGHT = 4.2, 2.8
 
 
-def cell_means(analysis: Analysis, one: str, other: str) -> pd.DataFrame:
-    """The mean of each cell of two factors, over seeds; within a seed over all other factors.
+def cell_means(cells: Crossing) -> pd.DataFrame:
+    """The mean of each cell over seeds; within a seed over the combinations of all other factors.
 
-    Only those combinations of the other factors count that have all cells, as in
-    `cnnlab.statistics.interactions`; if none has, each cell has what there is.
+    The seeds are those of the test; but where less than two have all cells, means are of what there
+    is, which is then said.
 
     Returns:
-        a, b (the levels), mean, half (of the 95% t interval, NaN for n < 2), n, partial (whether
-        means are of what there is, because too few seeds have all)
+        a, b (the levels), mean, half (of the 95% t interval, NaN where there is none), partial
+        (whether means are of what there is)
     """
-    sweep = analysis.sweep
-    table = cells.matrix(sweep.runs, sweep.factors, analysis.metric)
-    factor = {each.name: each for each in table.factors}
-    a, b = factor[one], factor[other]
-    rest = [each for each in table.factors if each not in (a, b)]
-    cell = a.codes * len(b.levels) + b.codes
-    rows = np.flatnonzero(~np.isnan(table.values).all(axis=1))
-    group = cells.combinations(rest, len(cell))
-    whole = np.bincount(group[rows], minlength=len(cell)) == len(np.unique(cell))
-    if whole.any():
-        rows = rows[whole[group[rows]]]
-    keys, place = np.unique(cell[rows], return_inverse=True)
-    values, partial = _averaged(table.values[rows], place, len(keys))
-    found = pd.DataFrame({"a": [a.levels[key // len(b.levels)] for key in keys]}, dtype=object)
-    found["b"] = pd.Series([b.levels[key % len(b.levels)] for key in keys], dtype=object)
-    return found.assign(**_interval(values), partial=partial)
-
-
-def _averaged(values: np.ndarray, group: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
-    """The mean of each group of rows in each column, NaN where one of them is NaN.
-
-    But where that leaves a group with less than two columns, the means of all are of what there
-    is, which is then told.
-    """
-    there = ~np.isnan(values)
-    number, total = np.zeros((2, count, values.shape[1]))
-    np.add.at(number, group, there)
-    np.add.at(total, group, np.where(there, values, 0))
-    whole = number == np.bincount(group, minlength=count)[:, None]
-    partial = bool((whole.sum(axis=1) < min(2, values.shape[1])).any())
-    kept = number > 0 if partial else whole
-    return np.where(kept, total / np.maximum(number, 1), np.nan), partial
-
-
-def _interval(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each row's mean; NaN is no value."""
-    n = (~np.isnan(values)).sum(axis=1)
-    mean = np.where(n > 0, np.nansum(values, axis=1) / np.maximum(n, 1), np.nan)
-    square = np.nansum((values - mean[:, None]) ** 2, axis=1)
-    freedom = np.maximum(n - 1, 1)
-    half = stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(square / freedom / np.maximum(n, 1))
-    return {"mean": mean, "half": np.where(n > 1, half, np.nan), "n": n}
+    values = cells.whole
+    partial = len(values) < min(2, len(cells.values))
+    if partial:
+        values = cells.values
+    count = (~np.isnan(values)).sum(axis=1)
+    by_seed = np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
+    tests = paired_t(by_seed.reshape(len(by_seed), -1))
+    table = pd.DataFrame(product(*cells.levels), columns=["a", "b"], dtype=object)
+    half = (tests["ci_high"] - tests["ci_low"]) / 2
+    return table.assign(mean=tests["difference"], half=half, partial=partial)
 
 
 def lines(table: pd.DataFrame, axes: Axes, inches: float) -> Axes:
@@ -95,19 +64,19 @@ def lines(table: pd.DataFrame, axes: Axes, inches: float) -> Axes:
     """
     across, levels = ordered(table["a"]), ordered(table["b"])
     at, _ = places(across)
-    place = dict(zip(map(shown, across), at, strict=True))
+    place = dict(zip(map(level_text, across), at, strict=True))
     if len(levels) > LINES:
         levels = [levels[k] for k in np.linspace(0, len(levels) - 1, LINES).round().astype(int)]
     step = min(0.022, np.diff(at).min() / 8) if len(at) > 1 else 0
     for k, level in enumerate(levels):
-        rows = table[table["b"].map(shown) == shown(level)]
-        rows = rows.assign(x=rows["a"].map(shown).map(place)).sort_values("x")
+        rows = table[table["b"].map(level_text) == level_text(level)]
+        rows = rows.assign(x=rows["a"].map(level_text).map(place)).sort_values("x")
         aside = (k - (len(levels) - 1) / 2) * step  # so that intervals do not hide one another
         few = len(across) <= BARS
         axes.errorbar(
             rows["x"] + aside, rows["mean"], rows["half"] if few else None, color=COLOURS[k],
             marker=MARKERS[k] if few else None, capsize=2.5, ms=5, lw=1.6, elinewidth=1,
-            label=shown(level),
+            label=level_text(level),
         )  # fmt: skip
         if not few:
             ends = rows["mean"] - rows["half"], rows["mean"] + rows["half"]
@@ -117,6 +86,7 @@ def lines(table: pd.DataFrame, axes: Axes, inches: float) -> Axes:
     return axes
 
 
+@styled
 def interactions_figure(analysis: Analysis) -> Figure:
     """A panel for each pair of factors whose levels cross, the strongest first."""
     note, tests = basis(analysis.sweep, analysis.summary), analysis.interactions
@@ -133,7 +103,7 @@ def interactions_figure(analysis: Analysis) -> Figure:
         _panel(axes, analysis, test)
     for place, axes in enumerate(grid):
         if place % axes.get_gridspec().ncols == 0:
-            axes.set_ylabel(fitted(analysis.label, HEIGHT - 0.4, NOTE, 2), size=NOTE)
+            axes.set_ylabel(fitted(analysis.metric.title, HEIGHT - 0.4, NOTE, 2), size=NOTE)
     if analysis.summary["n"].max() > 1:
         note += (
             ". Bars and bands: 95% t interval of a mean over seeds; the test compares within seeds"
@@ -145,14 +115,15 @@ def interactions_figure(analysis: Analysis) -> Figure:
 
 def _panel(axes: Axes, analysis: Analysis, test: Mapping[str, Any]) -> None:
     across, by = _roles(analysis, test["factor"], test["other"])
-    table = cell_means(analysis, across, by)
+    factor = {each.name: each for each in analysis.matrix.factors}
+    table = cell_means(crossing(analysis.matrix, factor[across], factor[by]))
     lines(table, axes, WIDTH - 1.7)
     log = ", log scale" if places(ordered(table["a"]))[1] == "log" else ""
     axes.set_xlabel(fitted(across, WIDTH - 2.4, NOTE) + log, size=NOTE)
     handles = [line for line, *_ in axes.containers]
     texts = [fitted(line.get_label(), 1, SMALL, 2) for line in axes.containers]
     name = fitted(by, 1.1, SMALL, 2)
-    levels = table["b"].map(shown).nunique()
+    levels = table["b"].map(level_text).nunique()
     if levels > LINES:
         name += f"\n({LINES} of {levels})"
     # A label that begins with _ would be left out.
@@ -189,18 +160,11 @@ def _tested(test: Mapping[str, Any]) -> str:
     )
 
 
-def probability(p: float) -> str:
-    """`p = 0.013`, or `p < 0.001`."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
-
-
 def _title(tests: pd.DataFrame) -> str:
-    found = tests[tests["verdict"] == "interaction"].sort_values("p", kind="stable")
-    if len(found):
-        row = found.iloc[0]
-        more = (
-            f", and {len(found) - 1} more of {len(tests)} pairs interact" if found[1:].size else ""
-        )
+    real = tests[tests["verdict"] == "interaction"].sort_values("p", kind="stable")
+    if len(real):
+        row = real.iloc[0]
+        more = f", and {len(real) - 1} more of {len(tests)} pairs interact" if real[1:].size else ""
         return (
             f"What {row['factor']} changes depends on {row['other']} "
             f"({probability(row['p_holm'])}){more}"

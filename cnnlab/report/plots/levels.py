@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from cnnlab.report.plots.sheet import SMALL
 from cnnlab.report.plots.text import fitted, measured
-from cnnlab.statistics.matrix import shown
+from cnnlab.statistics.matrix import level_text
 
 DECADE = 10.0
 """Positive numbers that span as much stand at their logarithms."""
@@ -20,7 +20,7 @@ NEAR = 0.02
 
 def ordered(values: Iterable[Any]) -> list[Any]:
     """The distinct levels: numbers ascending, all else in the order of the sweep."""
-    levels = list({shown(value): value for value in values}.values())
+    levels = list({level_text(value): value for value in values}.values())
     return sorted(levels) if numeric(levels) else levels
 
 
@@ -39,8 +39,8 @@ def places(levels: Sequence[Any]) -> tuple[np.ndarray, str]:
     kind = "linear"
     if numbers.min() > 0 and numbers.max() / numbers.min() >= DECADE:
         numbers, kind = np.log10(numbers), "log"
-    found = (numbers - numbers[0]) / (numbers[-1] - numbers[0])
-    return (even, "even") if np.diff(found).min() < min(NEAR, even[1] / 3) else (found, kind)
+    at = (numbers - numbers[0]) / (numbers[-1] - numbers[0])
+    return (even, "even") if np.diff(at).min() < min(NEAR, even[1] / 3) else (at, kind)
 
 
 def label_levels(axes: Axes, levels: Sequence[Any], at: np.ndarray, inches: float) -> None:
@@ -53,7 +53,7 @@ def label_levels(axes: Axes, levels: Sequence[Any], at: np.ndarray, inches: floa
         inches: the axis's length
     """
     room = max(inches / max(len(levels), 1), 0.75)
-    texts = [fitted(shown(level), room, SMALL, 2) for level in levels]
+    texts = [fitted(level_text(level), room, SMALL, 2) for level in levels]
     kept, end = [], -np.inf
     for k, text in enumerate(texts):
         half = max(map(measured, text.split("\n"))) * SMALL / 72 / 2 + 0.03

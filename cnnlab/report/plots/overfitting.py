@@ -19,6 +19,7 @@ from cnnlab.report.plots.sheet import (
     finished,
     outer,
     panels,
+    styled,
 )  # fmt: skip
 from cnnlab.report.plots.text import basis, described, fitted, missing, row_of
 from cnnlab.statistics.analysis import Analysis
@@ -56,8 +57,8 @@ def parting(analysis: Analysis) -> pd.DataFrame:
             }
         )  # fmt: skip
     columns = ["variant", "epoch", "last", "lowest", "end", "gap"]
-    found = pd.DataFrame(rows, columns=columns).set_index("variant")
-    return found.assign(overfits=found["end"] > (1 + RISE) * found["lowest"])
+    parts = pd.DataFrame(rows, columns=columns).set_index("variant")
+    return parts.assign(overfits=parts["end"] > (1 + RISE) * parts["lowest"])
 
 
 def _means(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -96,26 +97,27 @@ def against_training(
     return axes
 
 
+@styled
 def overfitting_figure(analysis: Analysis) -> Figure:
     """A panel a variant; of very many, those in which training is farthest ahead."""
-    note, found = basis(analysis.sweep, analysis.summary), parting(analysis)
-    if found.empty:
+    note, parts = basis(analysis.sweep, analysis.summary), parting(analysis)
+    if parts.empty:
         return empty("No epoch of a finished run to show.", "No learning curves yet", note)
-    chosen = found.index
-    if len(found) > PANELS:
-        rise = (found["end"] - found["lowest"]).where(found["overfits"], 0)
-        order = found.assign(rise=rise).sort_values(["rise", "gap"], kind="stable")
+    chosen = parts.index
+    if len(parts) > PANELS:
+        rise = (parts["end"] - parts["lowest"]).where(parts["overfits"], 0)
+        order = parts.assign(rise=rise).sort_values(["rise", "gap"], kind="stable")
         chosen = sorted(order.index[-PANELS:])
-        note += f". {PANELS} of {len(found):,} variants: those that overfit most, or part most"
-    if len(analysis.summary) > len(found):
-        note += f". Without a finished run: {len(analysis.summary) - len(found):,} variants"
+        note += f". {PANELS} of {len(parts):,} variants: those that overfit most, or part most"
+    if len(analysis.summary) > len(parts):
+        note += f". Without a finished run: {len(analysis.summary) - len(parts):,} variants"
     means, runs = _means(analysis)
     figure, grid = panels(len(chosen), width=WIDTH, height=HEIGHT, share=(True, True))
     room = figure.get_figwidth() / min(len(chosen), grid[0].get_gridspec().ncols) - 0.6
     for axes, variant in zip(grid, chosen, strict=True):
         of = runs[runs["variant"] == variant]
-        against_training(means.loc[variant], of, found.loc[variant], axes)
-        _head(axes, analysis, variant, found.loc[variant], room)
+        against_training(means.loc[variant], of, parts.loc[variant], axes)
+        _head(axes, analysis, variant, parts.loc[variant], room)
     outer(grid, "epoch", "loss (nats)")
     high = means.loc[list(chosen), ["train_loss", "val_loss"]].stack()
     low, high = high.min(), high.quantile(0.98)  # an exploding loss flattens no other
@@ -123,7 +125,7 @@ def overfitting_figure(analysis: Analysis) -> Figure:
     if analysis.summary["n"].max() > 1:
         note += ". Lines: means; band: lowest to highest seed"
     note += ". Gap: training less validation accuracy at the end"
-    return finished(figure, _title(analysis, found), note, _legend(grid))
+    return finished(figure, _title(analysis, parts), note, _legend(grid))
 
 
 def _head(axes: Axes, analysis: Analysis, variant: int, row: pd.Series, room: float) -> None:
@@ -146,20 +148,20 @@ def _legend(grid: list[Axes]) -> list[tuple[Any, str]]:
     return signs
 
 
-def _title(analysis: Analysis, found: pd.DataFrame) -> str:
+def _title(analysis: Analysis, parts: pd.DataFrame) -> str:
     """Where it overfits most: the validation loss that rises the most after its lowest."""
     factors = analysis.sweep.factors
-    bad = found[found["overfits"]]
+    bad = parts[parts["overfits"]]
     if bad.empty:
         mean = " mean" if analysis.summary["n"].max() > 1 else ""
-        where = " in any variant" if len(found) > 1 else ""
+        where = " in any variant" if len(parts) > 1 else ""
         stays = f"validation loss stays within {RISE:.0%} of its lowest"
         return f"No overfitting{where}: the{mean} {stays}"
     worst = (bad["end"] - bad["lowest"]).idxmax()
     row = bad.loc[worst]
     which = described(row_of(analysis.summary, worst), factors)
     many = (
-        f"{len(bad):,} of {len(found):,} variants overfit; most: {which}. Its" if factors else "The"
+        f"{len(bad):,} of {len(parts):,} variants overfit; most: {which}. Its" if factors else "The"
     )
     return (
         f"{many} validation loss is lowest at epoch {row['epoch']:.0f} of {row['last']:.0f}, "

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 
 from cnnlab.report.plots.text import fitted, measured
 
-sns.set_theme(
-    style="whitegrid", palette="colorblind", font_scale=0.85,
-    rc={
-        "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"], "hatch.linewidth": 0.6,
-        "grid.color": "0.9", "grid.linewidth": 0.8, "axes.edgecolor": "0.7", "axes.linewidth": 0.8,
-    },
-)  # fmt: skip
+STYLE = {
+    **sns.axes_style("whitegrid"), **sns.plotting_context("notebook", font_scale=0.85),
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"], "hatch.linewidth": 0.6,
+    "grid.color": "0.9", "grid.linewidth": 0.8, "axes.edgecolor": "0.7", "axes.linewidth": 0.8,
+}  # fmt: skip
+
+styled = matplotlib.rc_context(STYLE)
+"""Before a function that draws a figure: matplotlib's settings of anybody else stay as they are."""
 
 DPI = 200
 COLOURS = [matplotlib.colors.to_hex(each) for each in sns.color_palette("colorblind")]
@@ -165,7 +166,7 @@ def save(figure: Figure) -> dict[str, bytes]:
 
     Letters stay letters in the SVG: they can be searched and read aloud, and it is smaller.
     """
-    settings = {"svg.hashsalt": "cnnlab", "svg.fonttype": "none"}
+    settings = {**STYLE, "svg.hashsalt": "cnnlab", "svg.fonttype": "none"}
     with warnings.catch_warnings(), matplotlib.rc_context(settings):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # then there is a box
         figure.draw_without_rendering()
@@ -173,11 +174,11 @@ def save(figure: Figure) -> dict[str, bytes]:
         quick = {"compress_level": 3}  # of 9: half the time, a tenth larger
         return {
             "png": _bytes(figure, "png", metadata={}, pil_kwargs=quick),
-            "svg": _bytes(figure, "svg", metadata=_told(figure)),
+            "svg": _bytes(figure, "svg", metadata=_metadata(figure)),
         }
 
 
-def _told(figure: Figure) -> dict[str, str | None]:
+def _metadata(figure: Figure) -> dict[str, str | None]:
     return {"Date": None, "Title": fitted(figure.get_label(), 100, 1).replace(r"\$", "$")}
 
 

@@ -4,7 +4,6 @@ Text that reaches matplotlib goes through `fitted`, which cuts, wraps and escape
 plain text.
 """
 
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -14,9 +13,9 @@ import matplotlib
 import pandas as pd
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES, Sweep
-from cnnlab.statistics.matrix import shown
-from cnnlab.statistics.summary import LOSSES
+from cnnlab.statistics.matrix import level_text
 
 LACKS = ("diverged", "failed", "pending")
 """Columns of a summary that count runs without a number."""
@@ -31,7 +30,7 @@ WIDOW = 0.15
 
 def described(row: Mapping[str, Any], factors: Sequence[str]) -> str:
     """A variant in words: `norm=bn, lr=0.01`."""
-    return ", ".join(f"{name}={shown(row[name])}" for name in factors) or "default"
+    return ", ".join(f"{name}={level_text(row[name])}" for name in factors) or "default"
 
 
 def row_of(summary: pd.DataFrame, variant: int) -> dict[str, Any]:
@@ -56,10 +55,10 @@ def missing(row: Mapping[str, Any]) -> str:
 
 def seeds(row: Mapping[str, Any]) -> str:
     """How many runs a variant's mean is of: `3 seeds`, `1 of 3 seeds; 2 diverged`."""
-    planned = row["n"] + sum(row[k] for k in LACKS)
     if not missing(row):
-        return f"{row['n']} seed{'s' * (row['n'] != 1)}"
-    return f"{row['n']} of {planned} seed{'s' * (planned != 1)}; {missing(row)}"
+        return count(row["n"], "seed")
+    planned = row["n"] + sum(row[k] for k in LACKS)
+    return f"{row['n']} of {count(planned, 'seed')}; {missing(row)}"
 
 
 def basis(sweep: Sweep, summary: pd.DataFrame) -> str:
@@ -68,28 +67,6 @@ def basis(sweep: Sweep, summary: pd.DataFrame) -> str:
     lost = [f"{counts[key]:,} {key}" for key in STATES[1:] if counts.get(key)]
     of = f"; of {sum(counts.values()):,} runs {', '.join(lost)}" if lost else ""
     return f"Sweep {sweep.name}: {counted(summary)}{of}"
-
-
-def difference(value: float, metric: str, digits: int, sign: str = "+") -> str:
-    """A difference of a metric, in the unit of `unit`."""
-    return f"{round(scale(metric) * value, digits) + 0.0:{sign}.{digits}f}"  # + 0.0: no -0.0
-
-
-def digits(half: float, metric: str) -> int:
-    """So many that half an interval shows: 0.7 points has one, 0.07 has two."""
-    half = scale(metric) * half
-    plain = 3 if metric in LOSSES else 1
-    return min(max(-math.floor(math.log10(half)), 1), 6) if 0 < half < math.inf else plain
-
-
-def scale(metric: str) -> int:
-    """From a metric's own unit to that of its differences."""
-    return 1 if metric in LOSSES else 100
-
-
-def unit(metric: str) -> str:
-    """Of a metric's differences."""
-    return "nats" if metric in LOSSES else "points"
 
 
 # --- how it fits

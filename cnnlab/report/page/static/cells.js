@@ -27,7 +27,7 @@ cnnlab.number = function (value, column) {
   return column.sign && (zero || value > 0) ? "+" + plain : plain;
 };
 
-// The text of a cell: what is searched, and what `cnnlab.page.tables.text` makes of it.
+// The text of a cell: what is searched, and what `cnnlab.report.columns.text` makes of it.
 cnnlab.text = function (cell, column) {
   if (cell === null) return "-";
   switch (column.kind) {

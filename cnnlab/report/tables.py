@@ -1,0 +1,217 @@
+"""The tables of an analysis as they are read: columns with a kind, rows of plain values.
+
+This is what the page, Markdown, LaTeX and the terminal show; each of them only draws it. The CSV
+files are not read but computed with: they hold the statistics as they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from cnnlab.core.formats import capital, count
+from cnnlab.core.metrics import METRICS, Metric
+from cnnlab.report.columns import (
+    Column,
+    Row,
+    comparison,
+    finite,
+    interval,
+    left_out,
+    levels,
+    missing,
+    plain,
+    probability,
+    text,
+    verdict,
+)  # fmt: skip
+from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.matrix import level_text
+
+MOST = 3000
+"""Rows of a table; the files beside the page have all."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        id: in the page
+        title: of its section
+        caption: its metric, how a run's number was chosen, its family
+        columns: in order
+        rows: their cells
+        total: how many rows there are, MOST of them here
+        file: that has all rows
+    """
+
+    id: str
+    title: str
+    caption: str
+    columns: Sequence[Column]
+    rows: list[list[Any]] = field(repr=False)
+    total: int
+    file: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the browser makes the table of."""
+        return {"columns": [column.shape for column in self.columns], "rows": self.rows}
+
+    def texts(self, most: int, detail: int = 2) -> pd.DataFrame:
+        """The first rows in words, a column each.
+
+        Args:
+            most: rows
+            detail: that a column may have at most
+        """
+        kept = [k for k, column in enumerate(self.columns) if column.detail <= detail]
+        return pd.DataFrame(
+            [[text(row[k], self.columns[k]) for k in kept] for row in self.rows[:most]],
+            columns=[self.columns[k].head for k in kept],
+        )
+
+
+def tables(analysis: Analysis) -> list[Table]:
+    """All tables of an analysis that have a row."""
+    averages = analysis.effects[analysis.effects["at"] == ""]
+    simple = analysis.effects[analysis.effects["at"] != ""]
+    several = len(analysis.sweep.factors) > 1
+    title = f"Effects{', averaged over the other factors' * several}"
+    made = [
+        summary(analysis),
+        _effects(analysis.metric, averages, "effects", title),
+        _effects(analysis.metric, simple, "simple", "Effects at each level of the others"),
+        _against(analysis),
+        _interactions(analysis),
+        published(analysis),
+    ]
+    return [table for table in made if table.rows]
+
+
+def summary(analysis: Analysis) -> Table:
+    """The variants."""
+    metric, table = analysis.metric, analysis.summary
+    several = bool(table["n"].max() > 1)
+    states = {state: state for state in ("diverged", "failed", "pending")}
+    columns = [
+        *levels(analysis.sweep.factors),
+        Column("mean" if several else "value", _partial_mean, "mean", metric.digits),
+        *([interval(metric.digits)] * several),
+        Column("seeds", _seeds, "level"),
+        *missing("missing", table, states),
+    ]
+    if several:
+        best = "lowest" if metric.less_is_better else "best"
+        columns.append(plain("std", "std", metric.digits, detail=1))
+        columns.append(plain(best, "best", metric.digits, detail=2))
+    columns.append(plain("seconds a run", "seconds", 1))
+    note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
+    caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
+    return _made("summary", "Variants", caption, columns, table, "summary.csv")
+
+
+def _effects(metric: Metric, table: pd.DataFrame, name: str, title: str) -> Table:
+    columns = [
+        Column("factor", lambda row: str(row["factor"])),
+        Column("level", lambda row: level_text(row["level"]), "level"),
+        Column("against", lambda row: level_text(row["baseline"]), "level"),
+        *([Column("at", lambda row: str(row["at"]))] * (name == "simple")),
+        *comparison(table, metric),
+    ]
+    if name == "effects" and (table["combinations"] > 1).any():
+        columns.append(plain("averaged over", "combinations", detail=2))
+    caption = f"{_compared(metric)} {_family(table, 'comparison')}"
+    return _made(name, title, caption, columns, table, "effects.csv")
+
+
+def _against(analysis: Analysis) -> Table:
+    table, metric = analysis.against, analysis.metric
+    columns = [*levels(analysis.sweep.factors), *comparison(table, metric)]
+    base = table["baseline"].iloc[0] if len(table) else ""
+    caption = f"{_compared(metric)} Baseline: {base}. {_family(table, 'comparison')}"
+    return _made("against", "Against the baseline", caption, columns, table, "against.csv")
+
+
+def _interactions(analysis: Analysis) -> Table:
+    table = analysis.interactions
+    columns = [
+        Column("factors", lambda row: f"{row['factor']} x {row['other']}"),
+        Column("levels", lambda row: str(row["levels"])),
+        plain("seeds", "n"),
+        plain("F", "F", 2),
+        Column("df", lambda row: f"{row['df']:.0f}, {row['df_residual']:.0f}"),
+        probability("p", "p"),
+        probability("p (Holm)", "p_holm"),
+        verdict(),
+        *left_out(table),
+    ]
+    caption = (
+        f"{chosen(analysis.metric)}; does one factor's effect depend on the other? Two-way analysis"
+        f" of variance within seeds (Greenhouse-Geisser). {_family(table, 'test')}"
+    )
+    return _made("interactions", "Interactions", caption, columns, table, "interactions.csv")
+
+
+def published(analysis: Analysis) -> Table:
+    """Published numbers beside ours."""
+    digits = analysis.metric.digits
+    columns = [
+        *levels(analysis.sweep.factors),
+        Column("metric", lambda row: METRICS[row["metric"]].title),
+        plain("published", "published", digits),
+        plain("ours (mean)", "measured", digits),
+        plain("difference", "difference", digits, sign=True, detail=2),
+        plain("in deviations", "deviations", 1, sign=True),
+        plain("seeds", "n"),
+    ]
+    caption = (
+        "The metric, and the epoch that a run's number is of, stand in each row. In deviations:"
+        " how far apart, in standard deviations of a single run of ours."
+    )
+    title = "Published numbers beside ours"
+    return _made("published", title, caption, columns, analysis.published, "published.csv")
+
+
+def _made(
+    name: str, title: str, caption: str, columns: list[Column], table: pd.DataFrame, file: str
+) -> Table:
+    rows = [
+        [column.value(row) for column in columns] for row in table.head(MOST).to_dict("records")
+    ]
+    return Table(name, title, caption, columns, rows, len(table), file)
+
+
+def _seeds(row: Row) -> str:
+    """`5`, or `3 of 5` where some have no number."""
+    planned = sum(row[key] for key in ("n", "failed", "diverged", "pending"))
+    return str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
+
+
+def _partial_mean(row: Row) -> list[Any]:
+    """A mean never hides the runs that it leaves out."""
+    return [finite(row["mean"]), bool(row["n"] and (row["failed"] or row["diverged"]))]
+
+
+# --- what stands above them
+
+
+def chosen(metric: Metric) -> str:
+    """`Best validation accuracy (each run counts with its best epoch)`."""
+    return f"{capital(metric.title)} ({metric.chosen})"
+
+
+def _compared(metric: Metric) -> str:
+    return f"{chosen(metric)}; differences in {metric.unit}, paired by seed."
+
+
+def _family(table: pd.DataFrame, what: str) -> str:
+    """`One family of 12 comparisons, p adjusted by Holm.`; of a table with `comparisons`."""
+    tested = int(table["comparisons"].max()) if len(table) else 0
+    others = len(table) - tested
+    if not tested:
+        return f"{count(others, what)}, none of which can be tested."
+    rest = f"; {others} more cannot be tested" if others else ""
+    return f"One family of {count(tested, what)}, p adjusted by Holm{rest}."
