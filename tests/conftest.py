@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before PyTorch looks, here and in every process below
+os.environ["CNNLAB_CACHE"] = os.devnull + "/none"  # no test finds what another one measured
 
 import pytest
 import torch

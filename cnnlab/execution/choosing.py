@@ -1,17 +1,18 @@
-"""Has workers measure how the runs of a plan are trained quickest, and chooses."""
+"""Settles which runs of a plan are trained as one model, and how: once, and then for good."""
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 
 from cnnlab.config.launcher import Limits
-from cnnlab.core.console import console, say
+from cnnlab.core.console import say
 from cnnlab.data.loading import load
 from cnnlab.execution import grouping, measuring
-from cnnlab.execution.measuring import Choice, Kept, Measured, Question
+from cnnlab.execution.measuring import Choice, Measured, Question
+from cnnlab.execution.speeds import Speeds
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
@@ -20,51 +21,111 @@ PATIENCE = 600.0
 """Seconds after which a measurement counts as hanging."""
 
 
-def tuned(
+@dataclass(frozen=True)
+class Settled:
+    """How the pending runs of a plan are trained.
+
+    Attributes:
+        stacks: the numbers of the runs of each, in the order of their first ones
+        compiled: whether a run's steps are, for each run
+        lines: to be printed
+        kept: for plan.json: all stacks that were ever formed, `runs` (their ids, in order) and
+            `compiled` of each
+    """
+
+    stacks: Sequence[Sequence[int]]
+    compiled: Sequence[bool]
+    lines: Sequence[str]
+    kept: Sequence[Mapping[str, Any]]
+
+
+def settle(
     pending: Sequence[plan.Run],
+    earlier: Sequence[Mapping[str, Any]],
     environments: Sequence[Mapping[str, str]],
     stack: int | None,
     shared: Any,
-) -> dict[str, Choice]:
-    """How runs are trained quickest on these workers.
+) -> Settled:
+    """Runs that were in a stack stay in it; the others form new ones.
 
     Args:
         pending: the runs, in the order of training
+        earlier: the stacks that plan.json has
         environments: of the workers
-        stack: how many runs as one model were asked for; None: as many as are quickest
+        stack: how many runs as one model were asked for; None: as many as are quickest. Stacks of
+            earlier commands that are larger are formed anew
         shared: the images, as `cnnlab.data.sharing.share` gives them
-
-    Returns:
-        by structure, as `cnnlab.execution.grouping.structure` gives it
 
     Raises:
         KeyboardInterrupt: if a person stopped it
     """
-    alike: dict[str, list[plan.Run]] = {}
-    for run in pending:
-        alike.setdefault(grouping.structure(run.job.config, run.fingerprint), []).append(run)
-    workers = {
-        its: grouping.share(len(runs), len(pending), len(environments))
-        for its, runs in alike.items()
-    }
-    questions = {its: question(runs, workers[its], stack) for its, runs in alike.items()}
-    kept = Kept(Path(pending[0].job.config.outputs).expanduser(), environments)
-    keys = {its: kept.key(each, alike[its][0].fingerprint) for its, each in questions.items()}
-    known = {its: kept.get(keys[its], each) for its, each in questions.items()}
-    unknown = {its: questions[its] for its in known if not known[its] and questions[its].worth}
-    for its, measured in _measured(unknown, environments, shared).items():
-        known[its] = measured
-        kept.put(keys[its], questions[its], measured)
-    if unknown:
-        kept.save()
-    choices = {
-        its: measuring.choose(known[its], each, len(alike[its]), workers[its])
-        if known[its]
-        else each.unmeasured
-        for its, each in questions.items()
-    }
-    _tell(list(choices.values()))
-    return choices
+    kept = [each for each in earlier if stack is None or len(each["runs"]) <= stack]
+    settled = {run_id for each in kept for run_id in each["runs"]}
+    fresh = [run for run in pending if run.run_id not in settled]
+    found, lines = _formed(fresh, environments, stack, shared) if fresh else ([], [])
+    settled.update(run_id for each in found for run_id in each["runs"])
+    for each in earlier:  # of what is formed anew, runs that are over already stay where they were
+        left = [run_id for run_id in each["runs"] if run_id not in settled]
+        kept += [{**each, "runs": left}] if left else []
+    kept += found
+    numbers = {run.run_id: number for number, run in enumerate(pending)}
+    stacks = [[numbers.pop(each) for each in its["runs"] if each in numbers] for its in kept]
+    compiled = [bool(run.job.config.compile) for run in pending]
+    for its, own in zip(kept, stacks, strict=True):
+        for number in own:
+            if pending[number].job.config.compile is None:
+                compiled[number] = its["compiled"]
+    return Settled(sorted(filter(None, stacks)), compiled, lines, kept)
+
+
+def _formed(
+    runs: Sequence[plan.Run],
+    environments: Sequence[Mapping[str, str]],
+    stack: int | None,
+    shared: Any,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Stacks of runs that were in none, as plan.json has them, and what is said of them."""
+    configs = [run.job.config for run in runs]
+    groups, alone = grouping.alike([(each, load(each.data)) for each in configs], build=stack != 1)
+    choices = _chosen(
+        [[runs[number] for number in own] for own in groups], environments, stack, shared
+    )
+    sizes = [choice.size for choice in choices]
+    formed = grouping.stacks(groups, configs, sizes, len(environments))
+    found = [
+        {"runs": [runs[number].run_id for number in piece], "compiled": choice.compiled}
+        for pieces, choice in zip(formed, choices, strict=True)
+        for piece in pieces
+    ]
+    counts = {why: "1 run" if count == 1 else f"{count:,} runs" for why, count in alone.items()}
+    lines = [f"{count} trained alone: {why}." for why, count in counts.items()]
+    return found, lines + _gains(choices)
+
+
+def _chosen(
+    groups: Sequence[Sequence[plan.Run]],
+    environments: Sequence[Mapping[str, str]],
+    stack: int | None,
+    shared: Any,
+) -> list[Choice]:
+    """How the runs of each group are trained: as on this machine before, else as is quickest."""
+    total, speeds = sum(map(len, groups)), Speeds(environments)
+    asked = []
+    for own in groups:
+        workers = grouping.share(len(own), total, len(environments))
+        what = question(own, workers, stack)
+        asked.append((speeds.key(what, own[0].fingerprint), what, len(own), workers))
+    new = [each for each in asked if each[1].worth and speeds.chosen(*each) is None]
+    new.sort(key=lambda each: each[1].work)  # of one key the largest is what is measured
+    unknown = {key: what for key, what, *_ in new if speeds.measured(key, what) is None}
+    for key, found in _measured(unknown, environments, shared).items():
+        speeds.note(key, unknown[key], found)
+    for key, what, *more in new:
+        if known := speeds.measured(key, what):
+            speeds.settle(key, what, *more, measuring.choose(known, what, *more))
+    if new:
+        speeds.save()
+    return [speeds.chosen(*each) or each[1].unmeasured for each in asked]
 
 
 def question(runs: Sequence[plan.Run], workers: int, stack: int | None) -> Question:
@@ -110,8 +171,9 @@ def _measured(
     return {its: list(ways.values()) for its, ways in found.items()}
 
 
-def _tell(choices: Sequence[Choice]) -> None:
-    """Prints what was chosen, the same choices in one line."""
+def _gains(choices: Sequence[Choice]) -> list[str]:
+    """What was chosen, the same choices in one line."""
+    lines = []
     for size, compiled in dict.fromkeys((each.size, each.compiled) for each in choices):
         gains = [each.gain for each in choices if (each.size, each.compiled) == (size, compiled)]
         measured = sorted(gain for gain in gains if gain is not None)
@@ -121,5 +183,6 @@ def _tell(choices: Sequence[Choice]) -> None:
         how += ["compiled"] if compiled else []
         low, high = f"{measured[0]:.1f}", f"{measured[-1]:.1f}"
         times = low if low == high else f"{low} to {high}"
-        told = ", ".join(how).capitalize()
-        console.print(f"{told}: measured {times} times as fast as one by one.")
+        what = ", ".join(how).capitalize()
+        lines.append(f"{what}: measured {times} times as fast as one by one.")
+    return lines

@@ -11,16 +11,17 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from cnnlab.config.launcher import Limits, is_ours
+from cnnlab.core.console import console
 from cnnlab.core.errors import one_line
 from cnnlab.data.loading import adopt, datasets
 from cnnlab.data.sharing import Shared, share
-from cnnlab.execution import grouping
-from cnnlab.execution.choosing import tuned
+from cnnlab.execution.choosing import settle
 from cnnlab.execution.display import Display
 from cnnlab.execution.planned_runs import PlannedRuns
 from cnnlab.execution.task import lost
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.planning.plan import Plan, Run
+from cnnlab.records import locks, plan_file
 from cnnlab.training import devices
 
 Outcomes = dict[str, Mapping[str, Any]]
@@ -63,18 +64,24 @@ def _by_workers(planned: Plan, shared: Shared, outcomes: Outcomes) -> None:
     adopt(shared.open())  # and forget the first copy
     pending, settings = planned.pending, planned.hydra["launcher"]
     workers = environments(planned)
-    choices = tuned(pending, workers, settings["stack"], shared)
-    runs = [(run.job.config, run.fingerprint) for run in pending]
-    groups = grouping.stacks(runs, lambda kind, _: choices[kind].size, len(workers))
+    # Held so that of two commands the second finds what the first one settled.
+    with locks.held(planned.outputs, f"plan {planned.name}"):
+        earlier = plan_file.read(planned.folder / "plan.json") or {"stacks": []}
+        settled = settle(pending, earlier["stacks"], workers, settings["stack"], shared)
+        planned.write(settled.kept)
+    for line in settled.lines:
+        console.print(line, markup=False)
     payloads = [
-        _compiled(run) if choices[grouping.structure(*each)].compiled else run
-        for run, each in zip(pending, runs, strict=True)
+        _compiled(run) if compiled else run
+        for run, compiled in zip(pending, settled.compiled, strict=True)
     ]
     setup = partial(PlannedRuns, command=planned.command, hydra=planned.hydra)
     limits = Limits(settings["timeout"], settings["tries"], settings["stack"])
     with _Runs(planned, outcomes) as watcher:
-        pool = Pool(cloudpickle.dumps(setup), workers[: len(groups)], limits, watcher, shared)
-        pool.run(payloads, groups)
+        pool = Pool(
+            cloudpickle.dumps(setup), workers[: len(settled.stacks)], limits, watcher, shared
+        )
+        pool.run(payloads, settled.stacks)
 
 
 class _Runs(Display):

@@ -1,29 +1,22 @@
 """How many runs are trained as one model, and whether compiled: what is quickest here.
 
 Before a sweep begins, its workers train some steps of each structure alone, as stacks that grow,
-and compiled, for as long as that is a small share of what the sweep will take. What was measured is
-kept in `<outputs>/.calibration.json`, by device, versions and structure.
+and compiled, for as long as that is a small share of what the sweep will take. Another way than the
+plain one is chosen where it is clearly quicker, so that noise seldom decides.
 """
 
 import heapq
-import json
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from cnnlab.config.schema import Config
-from cnnlab.core.files import write_json
-from cnnlab.core.provenance import versions
 from cnnlab.data.loading import adopt, load
 from cnnlab.execution import grouping
 from cnnlab.execution.workers.worker import Tell
-from cnnlab.training.throughput import EPOCHS, STEPS, kind, pace
+from cnnlab.training.throughput import EPOCHS, STEPS, pace
 
 SHARE = 0.15
 """Of the time that a structure's runs will take, this much may go into measuring."""
@@ -37,8 +30,11 @@ FEWEST_COMPILED = 20_000
 MOST = 256
 """Runs that are thought of as one model."""
 
-GAIN = 1.05
-"""Times as fast as alone and not compiled: less is noise."""
+MARGIN = 1.15
+"""Times as fast as the next smaller choice that a larger one must be. Two measurements of one way
+differ by up to 1.05 here, and a gain that falls with the size of the stack passes 1.15 only once:
+two tries choose the same unless a gain lies next to it, where the quickest of several that are
+about as quick would be drawn by lot."""
 
 WORSE = 1.1
 """A stack this many times slower than the best one ends the search for larger ones."""
@@ -46,8 +42,6 @@ WORSE = 1.1
 COMPILATION = 100.0
 """Seconds that may be left for measuring before compiling is tried, which takes 7 to 25 of them and
 seldom pays on a CPU."""
-
-NAME = ".calibration.json"
 
 
 @dataclass(frozen=True)
@@ -140,9 +134,9 @@ def measure(question: Question) -> list[Measured]:
         return found[-1]
 
     alone = best = tried(1, False)
-    left = SHARE * alone.step * question.work - alone.warm_up
+    left = SHARE * question.work  # in steps of one run: how long they take is no matter
     for size in [size for size in question.sizes if size > 1]:
-        left -= EPOCHS * STEPS * found[-1].step * size
+        left -= EPOCHS * STEPS * size
         if left < 0:
             break
         try:
@@ -152,7 +146,7 @@ def measure(question: Question) -> list[Measured]:
         best = min(best, now, key=lambda each: each.step)
         if now.step > WORSE * best.step:
             break
-    if question.compiled is not False and (question.compiled or left > COMPILATION):
+    if question.compiled is not False and (question.compiled or left * alone.step > COMPILATION):
         with suppress(Exception):  # a compiler that fails is a way that is not chosen
             tried(best.size, True)
     return found
@@ -170,7 +164,7 @@ class Jobs:
 
 
 def choose(measured: Sequence[Measured], question: Question, runs: int, workers: int) -> Choice:
-    """The quickest way to train the runs of a structure.
+    """The plainest way to train the runs of a structure that no other is clearly quicker than.
 
     Args:
         measured: of this structure; the first alone and not compiled
@@ -189,9 +183,12 @@ def choose(measured: Sequence[Measured], question: Question, runs: int, workers:
     ]
     if not allowed:
         return question.unmeasured
-    best = min(allowed, key=clock)
-    gain = clock(measured[0]) / clock(best)
-    return Choice(best.size, best.compiled, gain) if gain >= GAIN else question.unmeasured
+    best, *larger = sorted(allowed, key=lambda each: (each.compiled, each.size))
+    for each in larger:
+        if clock(best) >= MARGIN * clock(each):
+            best = each
+    gain = None if best is measured[0] else clock(measured[0]) / clock(best)
+    return Choice(best.size, best.compiled, gain)
 
 
 def _clock(how: Measured, runs: int, workers: int, steps: float) -> float:
@@ -205,47 +202,3 @@ def _clock(how: Measured, runs: int, workers: int, steps: float) -> float:
         once = how.warm_up if how.compiled else 0
         heapq.heappush(busy, soonest + once + size * how.step * steps)
     return max(busy)
-
-
-class Kept:
-    """What was measured before, in a file.
-
-    Args:
-        outputs: the folder of all records
-        environments: of the workers that train at the same time
-    """
-
-    def __init__(self, outputs: Path, environments: Sequence[Mapping[str, str]]):
-        self.path = outputs / NAME
-        self.here = [platform.node(), os.cpu_count(), list(map(dict, environments)), versions()]
-        try:
-            self.known = dict(json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none yet, or damaged: measured again
-            self.known = {}
-
-    def key(self, question: Question, fingerprint: str) -> str:
-        """Of a structure on this device; stacks that see fewer different images are quicker."""
-        first = question.configs[0]
-        seen = len({grouping.images_of(each) for each in question.configs})
-        parts = [self.here, kind(asdict(first), fingerprint), len(question.configs) // seen]
-        return sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-    def get(self, key: str, question: Question) -> list[Measured] | None:
-        """What is known of a structure, unless it was measured for much smaller sweeps."""
-        try:
-            entry = self.known[key]
-            measured = [Measured(**each) for each in entry["measured"]]
-            return measured if entry["work"] * 4 >= question.work else None
-        except (KeyError, TypeError):
-            return None
-
-    def put(self, key: str, question: Question, measured: Sequence[Measured]) -> None:
-        """Adds what was measured; `save` writes it."""
-        first = question.configs[0]
-        what = {name: dict(getattr(first, name)) for name in ("model", "norm", "activation")}
-        found = [asdict(each) for each in measured]
-        self.known[key] = {**what, "work": question.work, "measured": found}
-
-    def save(self) -> None:
-        with suppress(OSError):  # then it is measured again the next time
-            write_json(self.path, self.known)

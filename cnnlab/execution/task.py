@@ -258,6 +258,7 @@ def result_of(run: Run, record: Record, device: str) -> Result:
         data_fingerprint=run.fingerprint,
         seconds=round(record.seconds, 3),
         stack_size=record.stack_size,
+        stack=record.stack,
         device=device,
         versions=versions(),
         git_commit=commit,

@@ -135,11 +135,15 @@ class Plan:
             for run in self.runs
         ]
 
-    def write(self) -> None:
-        """Writes plan.json; its caller holds the plan's lock."""
+    def write(self, stacks: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Writes plan.json; its caller holds the plan's lock.
+
+        Args:
+            stacks: as `cnnlab.records.plan_file.write` has them
+        """
         plan_file.write(
             self.folder, self.rows(), factors=self.factors, baseline=self.baseline,
-            question=self.command.question,
+            question=self.command.question, stacks=stacks,
         )  # fmt: skip
 
 

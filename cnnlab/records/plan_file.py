@@ -79,6 +79,7 @@ def write(
     factors: Sequence[str],
     baseline: Mapping[str, str],
     question: str | None,
+    stacks: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Writes plan.json. Of runs that it listed before, those that were begun stay in it.
 
@@ -90,6 +91,8 @@ def write(
         factors: keys that the sweep varies
         baseline: the typed value of some keys, by key
         question: of the sweep
+        stacks: which runs are trained as one model: `runs` (their ids, in order) and `compiled` of
+            each; None: those that it had
     """
     path = folder / "plan.json"
     if folder.is_dir():
@@ -99,7 +102,7 @@ def write(
     if earlier is None:
         if path.exists():
             path.replace(path.with_name("plan.unreadable.json"))
-        earlier = {"factors": [], "baseline": {}, "question": None, "runs": []}
+        earlier = {"factors": [], "baseline": {}, "question": None, "stacks": [], "runs": []}
     current = {row["run_id"]: row for row in rows}
     runs = {
         run["run_id"]: run
@@ -126,6 +129,7 @@ def write(
             "factors": list(dict.fromkeys([*earlier["factors"], *factors])),
             "baseline": dict(baseline) or earlier["baseline"],
             "question": question or earlier["question"],
+            "stacks": list(earlier["stacks"] if stacks is None else stacks),
             "settings": common,
             "runs": list(runs.values()),
         },
@@ -141,7 +145,8 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def parsed_plan(data: bytes) -> dict[str, Any]:
-    """The content of a plan.json: factors, baseline, question, and runs as `Row`s.
+    """The content of a plan.json: factors, baseline, question, stacks, and runs as
+    `Row`s.
 
     Raises:
         Damaged: if it is not that
@@ -152,6 +157,10 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
         published = [value for run in plan["runs"] for value in run["published"].values()]
         names = [run[key] for run in plan["runs"] for key in ("run_id", "directory")]
         baseline, question = plan.get("baseline") or {}, plan.get("question")
+        stacks = [
+            {"runs": list(map(str, each["runs"])), "compiled": bool(each["compiled"])}
+            for each in plan.get("stacks", [])
+        ]
         valid = (
             isinstance(plan["factors"], list)
             and all(type(name) is str for name in (*names, *plan["factors"]))
@@ -171,7 +180,7 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
         for run in plan["runs"]
     ]
     question = question if isinstance(question, str) else None
-    return {**plan, "baseline": baseline, "question": question, "runs": runs}
+    return {**plan, "baseline": baseline, "question": question, "stacks": stacks, "runs": runs}
 
 
 def _outside(directory: str) -> bool:

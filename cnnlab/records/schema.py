@@ -69,6 +69,8 @@ class Result(Outcome):
     data_fingerprint: str
     seconds: float | None = None
     stack_size: int = 1
+    stack: str | None = None
+    """A hash of the ids of the runs that were trained as one model, in order; None: alone."""
     device: str
     versions: Mapping[str, str]
     git_commit: str | None = None
@@ -77,7 +79,7 @@ class Result(Outcome):
     """The code of its parts, a hash for each file; None: trained before records kept it."""
 
 
-YOUNGER = {"sources": None}
+YOUNGER: Mapping[str, Any] = {"sources": None, "stack": None}
 """Keys that are younger than the first records, with the value that they have there."""
 
 REQUIRED = frozenset(each.name for each in fields(Result)) - YOUNGER.keys()
@@ -118,6 +120,7 @@ def parsed_result(data: bytes) -> dict[str, Any]:
 _TYPES = {
     "run_id": str, "name": str, "status": str, "error": str | None, "config": dict,
     "choices": dict, "data_fingerprint": str, "device": str, "sources": dict | None,
+    "stack": str | None,
 }  # fmt: skip
 _STATUSES = ("done", "diverged", "failed")
 

@@ -1,6 +1,7 @@
 """Writes a run's record, and moves records out of the way."""
 
 import csv
+import hashlib
 import io
 import shutil
 import time
@@ -32,6 +33,7 @@ class Record:
         stack_size: with how many runs, itself included, it is trained as one model
         discarded: whether there was a checkpoint that could not be continued
         changed: the files whose code was another when that was made
+        stack: which, as `stack_id` gives it
 
     Args:
         directory: made if it is missing
@@ -71,7 +73,7 @@ class Record:
         )
         self.discarded = found is not None and found.epoch > 0 and not fits
         self.outcome = Outcome(**self._checkpoint.outcome)
-        self.place, self.stack_size = 0, 1
+        self.place, self.stack_size, self.stack = 0, 1, None
         self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
         self._before, self._began = self._checkpoint.seconds, time.perf_counter()
         self._begin(fits)
@@ -85,6 +87,10 @@ class Record:
         self._write_tables()
         if self._best:
             self._write_best()
+
+    @property
+    def run_id(self) -> str:
+        return self._checkpoint.run_id
 
     @property
     def epoch(self) -> int:
@@ -175,6 +181,13 @@ class Record:
 
 
 _BEST = "best/"
+
+
+def stack_id(run_ids: Sequence[str]) -> str | None:
+    """The name of a stack of runs; None for a run alone."""
+    if len(run_ids) == 1:
+        return None
+    return hashlib.blake2b(" ".join(run_ids).encode(), digest_size=8).hexdigest()
 
 
 def set_aside(directory: Path) -> Path:

@@ -18,10 +18,11 @@ from cnnlab.core.errors import one_line
 from cnnlab.data.batches import Images, supply
 from cnnlab.data.dataset import Data, Split
 from cnnlab.records.schema import Outcome
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import Record, stack_id
 from cnnlab.training.assemble import assemble
 from cnnlab.training.cost import cost
 from cnnlab.training.device import describe, prepare, resolve
+from cnnlab.training.structure import Unstackable, structure
 from cnnlab.training.trainer import Trainer, dtype_of
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,18 @@ def _alike(slots: Sequence[int], records: Sequence[Record]) -> list[list[int]]:
     return list(parts.values())
 
 
+def _of_one_structure(slots: Sequence[int], models: Sequence[nn.Module]) -> list[list[int]]:
+    """Slots in parts whose models can be stacked, whatever the plan took them for."""
+    parts: dict[Any, list[int]] = {}
+    for slot, model in zip(slots, models, strict=True):
+        try:
+            its = structure(model) if len(slots) > 1 else ()
+        except Unstackable:
+            its = slot
+        parts.setdefault(its, []).append(slot)
+    return list(parts.values())
+
+
 def _train(
     slots: Sequence[int],
     configs: Sequence[Config],
@@ -114,6 +127,14 @@ def _train(
     own = [configs[slot] for slot in slots]
     first = own[0]
     models = [assemble(config, data.shape, len(data.classes)) for config in own]
+    if len(kinds := _of_one_structure(slots, models)) > 1:
+        log.warning(
+            "%d runs as one: their models differ; in %d parts",
+            len(slots),
+            len(kinds),
+            extra=_own(records[slots[0]]),
+        )
+        return {}, kinds
     epoch = records[slots[0]].epoch
     total = cost(models[0], data.shape)[-1]
     trainer = Trainer(
@@ -121,6 +142,7 @@ def _train(
     )
     for slot in slots:
         records[slot].stack_size = len(slots)
+        records[slot].stack = stack_id([records[each].run_id for each in slots])
         outcome = records[slot].outcome
         outcome.parameters, outcome.macs = total.parameters, total.macs
         _say_what(records[slot], models[0], data, device, compiled)

@@ -26,9 +26,8 @@ class Trainer:
     """The state of a stack in training: weights and the optimizer's averages, on the device.
 
     Args:
-        configs: K; alike but for the seed, the augmentation, the schedule, the numbers of the
-            optimizer and of the loss, a Swish's beta and a dropout's rate
-        models: K; one for each config
+        configs: K; alike in what `cnnlab.execution.grouping.common` gives
+        models: K; one for each config, of equal `cnnlab.training.structure.structure`
         supply: the images
         compiled: whether steps are compiled
     """
@@ -56,7 +55,8 @@ class Trainer:
         rates = [build(config.lr, config.epochs, self.steps) for config in configs]
         self.rates = self._tensor(np.array(rates)).T.contiguous()  # (steps, K)
         self.updates = {
-            each.ndim: self._update_of(each.ndim) for each in self.stack.parameters.values()
+            each.ndim: update_of([config.optimizer for config in configs], each.ndim, self._tensor)
+            for each in self.stack.parameters.values()
         }
         self.state: dict[str, dict[str, torch.Tensor]] = {
             name: {} for name in self.stack.parameters
@@ -78,20 +78,6 @@ class Trainer:
     def _any(self, numbers: Sequence[float | None]) -> torch.Tensor | None:
         """(K,); None where nobody has one."""
         return self._tensor(numbers) if any(numbers) else None
-
-    def _update_of(self, ndim: int) -> Callable[..., None]:
-        """The optimizer of parameters of (K, ...), ndim axes in all, with its numbers for each.
-
-        What is no number is the same for all.
-        """
-        numbers = {
-            key: self._tensor([config.optimizer[key] for config in self.configs]).view(_axes(ndim))
-            if isinstance(value, float)
-            else value
-            for key, value in self.configs[0].optimizer.items()
-            if key != "_target_"
-        }
-        return configured({"_target_": self.configs[0].optimizer["_target_"], **numbers})
 
     def epoch(
         self, epoch: int, advance: Callable[[int], None]
@@ -273,6 +259,26 @@ class Trainer:
 def dtype_of(config: Config) -> torch.dtype:
     """Of a run's weights and images."""
     return torch.float64 if config.precision == "fp64" else torch.float32
+
+
+def update_of(
+    parts: Sequence[Mapping[str, Any]], ndim: int, tensor: Callable[[Any], torch.Tensor]
+) -> Callable[..., None]:
+    """The optimizer of parameters of (K, ...), with the numbers of each variant.
+
+    Args:
+        parts: K configs of one optimizer; what is no number is the same for all
+        ndim: axes of the parameters, K's included
+        tensor: makes a tensor of a list of numbers
+    """
+    numbers = {
+        key: tensor([part[key] for part in parts]).view(_axes(ndim))
+        if isinstance(value, float)
+        else value
+        for key, value in parts[0].items()
+        if key != "_target_"
+    }
+    return configured({"_target_": parts[0]["_target_"], **numbers})
 
 
 def _groups(

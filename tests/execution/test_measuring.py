@@ -1,13 +1,11 @@
 """How runs are trained quickest: what is tried, what is chosen, what is kept."""
 
-import json
-
 import pytest
-from conftest import SMALL, command, config_of
+from conftest import SMALL, config_of
 
 from cnnlab.execution import measuring
-from cnnlab.execution.grouping import cut
-from cnnlab.execution.measuring import Choice, Kept, Measured, Question, choose, measure, sizes
+from cnnlab.execution.measuring import Choice, Measured, Question, choose, measure, sizes
+from cnnlab.execution.speeds import NAME, Speeds, caches
 from cnnlab.planning.plan import load
 from cnnlab.training.throughput import Pace, pace
 
@@ -147,57 +145,91 @@ def test_stacks_are_measured_as_they_will_be_trained():
     assert [(each.seed, each.lr["base"]) for each in chosen] == [(0, 0.1), (0, 0.2), (0, 0.3)]
 
 
-def test_what_was_measured_is_found_again_and_only_for_the_same(tmp_path):
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_what_was_measured_is_found_again_and_only_for_the_same(cache):
     asked, found = question(), [ALONE, Measured(3, False, 0.006, 0.2)]
-    kept = Kept(tmp_path, [{}, {}])
-    key = kept.key(asked, "images")
-    kept.put(key, asked, found)
-    kept.save()
-    again = Kept(tmp_path, [{}, {}])
-    assert again.get(again.key(asked, "images"), asked) == found
-    assert again.get(again.key(asked, "others"), asked) is None
-    assert again.get(again.key(question(keys=("norm=bn",)), "images"), asked) is None
-    assert again.get(key, question(steps=100_000)) is None  # would have been worth more
-    other = Kept(tmp_path, [{}])
-    assert other.get(other.key(asked, "images"), asked) is None  # one worker has the cache alone
+    speeds = Speeds([{}, {}])
+    key = speeds.key(asked, "images")
+    speeds.note(key, asked, found)
+    speeds.save()
+    again = Speeds([{}, {}])
+    assert again.measured(again.key(asked, "images"), asked) == found
+    assert again.measured(again.key(asked, "others"), asked) is None
+    assert again.measured(again.key(question(keys=("norm=bn",)), "images"), asked) is None
+    assert again.measured(key, question(steps=100_000)) is None  # would have been worth more
+    other = Speeds([{}])
+    assert other.measured(other.key(asked, "images"), asked) is None  # one worker has the cache
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"%s": 3}', '{"%s": {"work": 1e9}}'])
-def test_a_damaged_file_is_measured_again(tmp_path, damage):
-    key = Kept(tmp_path, [{}]).key(question(), "images")
-    (tmp_path / measuring.NAME).write_text(damage.replace("%s", key))
-    assert Kept(tmp_path, [{}]).get(key, question()) is None
+def test_what_was_chosen_stays_whatever_is_measured_or_chosen_later(cache):
+    asked = question()
+    first, second = Speeds([{}]), Speeds([{}])  # two commands at the same time
+    key = first.key(asked, "images")
+    for speeds, size in ((first, 3), (second, 6)):
+        speeds.note(key, asked, [ALONE, Measured(size, False, 0.001, 0.0)])
+        speeds.settle(key, asked, 6, 1, Choice(size, False, 2.0))
+        speeds.save()
+    for speeds in (first, second, Speeds([{}])):
+        assert speeds.chosen(key, asked, 6, 1) == Choice(3, False, 2.0)
+        assert speeds.chosen(key, asked, 7, 1) is None
+        assert speeds.chosen(key, question(steps=2000), 6, 1) is None
 
 
-def test_a_folder_that_takes_no_file_costs_only_the_measurement(tmp_path):
-    (tmp_path / "outputs").write_text("a file")
-    Kept(tmp_path / "outputs", [{}]).save()
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"measured": {"%s": 3}, "chosen": {"%s": 3}}'])
+def test_a_damaged_file_is_measured_again(cache, damage):
+    key = Speeds([{}]).key(question(), "images")
+    (cache / NAME).write_text(damage.replace("%s", key))
+    assert Speeds([{}]).measured(key, question()) is None
+    assert Speeds([{}]).chosen(key, question(), 1, 1) is None
+
+
+def test_a_folder_that_takes_no_file_costs_only_the_measurement(cache, monkeypatch):
+    (cache / "file").write_text("")
+    monkeypatch.setenv("CNNLAB_CACHE", str(cache / "file"))
+    speeds, asked = Speeds([{}]), question()
+    speeds.settle("key", asked, 6, 1, Choice(3))
+    speeds.save()
+    assert speeds.chosen("key", asked, 6, 1) == Choice(3)
+    assert Speeds([{}]).chosen("key", asked, 6, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "common", "expected"),
+    [
+        ("linux", None, ".cache/cnnlab"),
+        ("linux", "elsewhere", "elsewhere/cnnlab"),
+        ("darwin", None, "Library/Caches/cnnlab"),
+    ],
+)
+def test_the_cache_is_where_the_platform_has_it(tmp_path, monkeypatch, platform, common, expected):
+    monkeypatch.delenv("CNNLAB_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if common is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / common))
+    assert caches() == tmp_path / expected
 
 
 def test_pace_is_that_of_a_stack_and_leaves_nothing_behind(tmp_path):
     configs = question(runs=2).configs
-    its = pace(configs, load(configs[0]))
+    its = pace(configs, load(configs[0].data))
     assert 0 < its.step < 1
     assert 0 < its.image < its.step
-    assert its.epoch(load(configs[0]), 32) > 2 * its.step
+    assert its.epoch(load(configs[0].data), 32) > 2 * its.step
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_measures_says_what_it_chose_and_does_so_once(tmp_path):
-    """The second sweep has other rates: the same structure, so nothing is measured again."""
-    typed = (*SMALL, "batch_size=8", "epochs=16", "model=simplenn", "hydra.launcher.workers=1")
-    first = command("run", "-m", "lr=0.01,0.02,0.03,0.04,0.05", *typed, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert "Measuring" in first.stdout
-    (entry,) = json.loads((tmp_path / "outputs" / measuring.NAME).read_text()).values()
-    found = [Measured(**each) for each in entry["measured"]]
-    asked = question(runs=5, steps=16 * 9)
-    choice = choose(found, asked, 5, 1)
-    assert (f"{choice.size} runs at a time as one model" in first.stdout) == (choice.size > 1)
-    results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/*/result.json")]
-    pieces = cut(range(5), ["same"] * 5, choice.size)
-    expected = sorted(len(piece) for piece in pieces for _ in piece)
-    assert sorted(result["stack_size"] for result in results) == expected
-    second = command("run", "-m", "lr=0.06,0.07,0.08,0.09,0.1", *typed, cwd=tmp_path)
-    assert second.returncode == 0, second.stderr
-    assert "Measuring" not in second.stdout
+def test_noise_of_a_twentieth_does_not_decide_between_ways_that_are_about_as_quick():
+    """Steps that are 1.0, 1.02, 1.3 and 1.32 times as fast as alone, each measured 5% off."""
+    asked = question(runs=32, allowed=[1, 2, 4, 32])
+    for off in range(16):
+        signs = [1.05 if off >> bit & 1 else 0.95 for bit in range(4)]
+        seconds = zip((1, 2, 4, 32), (0.010, 0.0098, 0.010 / 1.3, 0.010 / 1.32), signs, strict=True)
+        measured = [Measured(size, False, step * sign, 0) for size, step, sign in seconds]
+        assert choose(measured, asked, 32, 1).size == 4

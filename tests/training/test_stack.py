@@ -9,8 +9,9 @@ from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
 from cnnlab.config.compose import options
+from cnnlab.core import events
 from cnnlab.data.loading import load
-from cnnlab.execution.grouping import MAY_DIFFER
+from cnnlab.execution.grouping import HELD, alike
 from cnnlab.records import checkpoint, writer
 from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
@@ -130,12 +131,16 @@ TWO = {
 """Two values for every key that may differ in a stack: whoever lists another gives it two here."""
 
 
-@pytest.mark.parametrize("key", sorted(MAY_DIFFER.keys() | TWO.keys()))
+def test_every_key_that_is_listed_has_two_values():
+    assert set(HELD) <= TWO.keys()
+
+
+@pytest.mark.parametrize("key", TWO)
 def test_a_key_that_may_differ_gives_in_a_stack_what_it_gives_alone(key, tmp_path):
-    assert key in MAY_DIFFER
     images = ("data=digits", "data.size=12") if key == "evaluate_test" else SMALL
     configs = [config_of(*images, "epochs=3", "lr=0.02", *each.split()) for each in TWO[key]]
     data = load(configs[0].data)
+    assert alike([(config, data) for config in configs]) == ([[0, 1]], {})
     together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(2)])
     for slot, config in enumerate(configs):
         alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
@@ -230,6 +235,42 @@ def test_a_record_that_cannot_be_written_costs_only_its_own_run(
         alone = train(configs[slot : slot + 1], data, [Record(tmp_path / f"alone{slot}")])[0]
         found = records[slot].outcome.final_train_loss
         assert found == pytest.approx(alone.final_train_loss, abs=1e-5)
+
+
+PROMISED = ("norm=bn", "model.dropout=0.2", "augment=crop_flip", "epochs=4")
+
+
+def files(place) -> list[bytes]:
+    """What is promised of runs, byte for byte."""
+    names = ("metrics.csv", "best.safetensors")
+    return [(place / str(k) / name).read_bytes() for k in range(3) for name in names]
+
+
+@pytest.mark.parametrize("second", ["lr=0.02", "lr=0.02 patience=1", "lr=0.1 seed=1"])
+def test_a_stack_that_is_trained_twice_leaves_the_same_bytes(second, tmp_path):
+    """Also where one of its runs leaves it early."""
+    configs = [config_of(*SMALL, *PROMISED, *each.split()) for each in ("lr=0.01", second, "lr=1")]
+    data = load(configs[0].data)
+    for name in ("one", "two"):
+        train(configs, data, [Record(tmp_path / name / str(k)) for k in range(3)])
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_stack_that_was_stopped_between_two_epochs_leaves_the_bytes_of_one_that_was_not(
+    optimizer, tmp_path, monkeypatch
+):
+    own = (*SMALL, *PROMISED, f"optimizer={optimizer}")
+    configs = [config_of(*own, f"lr=0.00{k + 1}", f"seed={k % 2}") for k in range(3)]
+    data = load(configs[0].data)
+    train(configs, data, [Record(tmp_path / "whole" / str(k)) for k in range(3)])
+    records = [Record(tmp_path / "parts" / str(k)) for k in range(3)]
+    monkeypatch.setattr(events.listener, "stopping", lambda: records[0].epoch == 2)
+    with pytest.raises(events.Stopped):
+        train(configs, data, records)
+    monkeypatch.undo()
+    train(configs, data, [Record(tmp_path / "parts" / str(k)) for k in range(3)])
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
 def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
