@@ -3,6 +3,8 @@
 K variants, N images of a batch, C H W image, L classes.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 from conftest import SMALL, config_of
@@ -164,6 +166,37 @@ def test_a_model_that_knows_nothing_of_stacks_trains_in_one(tmp_path):
     assert logits.shape == (2, 5, CLASSES)
     gradients = torch.autograd.grad(logits[0].sum(), list(stack.parameters.values()))
     assert all(gradient[1].abs().max() == 0 for gradient in gradients)  # no slot sees another
+
+
+class Averaging(torch.nn.Module):
+    """Replaces its buffer, where PyTorch's own modules change it in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3, 1, 1))
+        self.register_buffer("steps", torch.tensor(0))
+        self.linear = torch.nn.Linear(3 * 12 * 12, CLASSES)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean((0, 2, 3))[:, None, None]
+            self.steps = self.steps + 1
+        return self.linear((x - self.mean).flatten(1))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_buffer_that_a_module_replaces_is_kept(size, shared):
+    images = torch.randn(4, 1 if shared else size, 5, *SHAPE)
+    plain = [Averaging() for _ in range(size)]
+    stack = Stack(deepcopy(plain))
+    for batch in images:
+        found = stack(batch, training=True)
+        for slot, module in enumerate(plain):
+            expected = module(batch[0 if shared else slot])
+            assert torch.allclose(found[slot], expected, atol=1e-6)
+            assert torch.allclose(stack.buffers["mean"][slot], module.mean, atol=1e-6)
+    assert stack.buffers["steps"].tolist() == [4] * size
 
 
 def test_a_run_that_stops_early_leaves_and_the_others_go_on(tmp_path):
