@@ -180,9 +180,9 @@ def test_every_part_of_a_run_counts_but_the_data_which_its_fingerprint_tells():
     assert found == {
         f"{name}.py"
         for name in (
-            "model/simplenn", "dropout", "activation/__init__", "norm/gn", "activation/elu",
-            "augment/crop", "augment/flip", "augment/__init__", "draws", "lr/step",
-            "optimizer/adamw", "limits",
+            "parts/model/simplenn", "parts/layers/dropout", "parts/activation/__init__",
+            "parts/norm/gn", "parts/activation/elu", "parts/augment/crop", "parts/augment/flip",
+            "data/augmentation", "core/seeding", "parts/lr/step", "parts/optimizer/adamw",
         )
     }  # fmt: skip
     assert files_of("data=synthetic") == files_of("data=digits")
@@ -206,8 +206,9 @@ def test_finding_the_code_imports_none_of_it():
     """A report and a plan of 10,000 runs must not wait for PyTorch."""
     script = (
         "import sys; from cnnlab.records.sources import sources\n"
-        "assert len(sources(('model.simplenn.SimpleNN', 'cnnlab.parts.augment.crop.crop'))) == 7\n"
-        "assert not {'torch', 'model', 'cnnlab.parts.augment', 'cnnlab.core.seeding'} & set(sys.modules)"
+        "model, crop = 'cnnlab.parts.model.simplenn.SimpleNN', 'cnnlab.parts.augment.crop.crop'\n"
+        "assert len(sources((model, crop))) == 6\n"
+        "assert not {'torch', 'cnnlab.parts.model', 'cnnlab.parts.augment', 'cnnlab.core.seeding'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": python_path()}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
