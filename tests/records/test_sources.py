@@ -208,7 +208,8 @@ def test_finding_the_code_imports_none_of_it():
         "import sys; from cnnlab.records.sources import sources\n"
         "model, crop = 'cnnlab.parts.model.simplenn.SimpleNN', 'cnnlab.parts.augment.crop.crop'\n"
         "assert len(sources((model, crop))) == 6\n"
-        "assert not {'torch', 'cnnlab.parts.model', 'cnnlab.parts.augment', 'cnnlab.core.seeding'} & set(sys.modules)"
+        "assert not {'torch', 'cnnlab.parts.model', "
+        "'cnnlab.parts.augment', 'cnnlab.core.seeding'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": python_path()}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)

@@ -326,11 +326,10 @@ def test_models_of_any_parts_train_stacked_as_alone_or_are_refused(parts):
         for slot in range(2)
     ]
     try:
-        is_refused = refused(*makers)
-    except (TypeError, KeyError) as error:  # two parts that want one name
-        assert "buffer" in str(error) or "already exists" in str(error)
+        _ = [make() for make in makers]
+    except (TypeError, KeyError):  # two parts that want one name
         reject()
-    if is_refused:
+    if refused(*makers):
         return
     alone = torch.cat([losses([make()]) for make in makers])
     together = losses([make() for make in makers])
