@@ -107,14 +107,14 @@ class Config:
 
     name: Annotated[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None,
-        Key(result=False, shared=True, stacked=True),
+        Key(result=False, shared=True, stack="each"),
     ]
     """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
     epochs: Count
     """Passes over the training images."""
     batch_size: Annotated[Count, Key(speed=True)]
     """Images a step."""
-    seed: Annotated[Seed, Key(stacked=True)]
+    seed: Annotated[Seed, Key(stack="each")]
     """Of weights, order and augmentation."""
     device: Annotated[
         str, AfterValidator(_known_device), Key(result=False, shared=True, speed=True)
@@ -126,29 +126,29 @@ class Config:
     """Use torch.compile; null: where a measurement says that it pays."""
     resident: Annotated[Annotated[bool, Strict()] | None, Key(result=False)]
     """Images in the GPU's memory; null: where they fit."""
-    label_smoothing: Annotated[Decay, Key(stacked=True, before={"label_smoothing": 0.0})]
+    label_smoothing: Annotated[Decay, Key(stack="each", before={"label_smoothing": 0.0})]
     """Share of each label that is spread over all classes."""
-    clip_norm: Annotated[Positive | None, Key(stacked=True, before={"clip_norm": None})]
+    clip_norm: Annotated[Positive | None, Key(stack="each", before={"clip_norm": None})]
     """Longest gradient, as its L2 norm; null: any."""
-    patience: Annotated[Count | None, Key(stacked=True, before={"patience": None})]
+    patience: Annotated[Count | None, Key(stack="each", before={"patience": None})]
     """Epochs without a better validation accuracy that end a run; null: all."""
-    evaluate_test: Annotated[bool, Strict(), Key(stacked=True)]
+    evaluate_test: Annotated[bool, Strict(), Key(stack="each")]
     """Test accuracy, once, at the end, of the best weights."""
     outputs: Annotated[str, AfterValidator(_writable_folder), Key(result=False, shared=True)]
     """Folder of all records."""
     data: Annotated[dict[str, Any], Key(result=False)]
     """The images."""
-    model: Annotated[dict[str, Any], Key(speed=True, before={"model.dropout": 0.0})]
+    model: Annotated[dict[str, Any], Key(speed=True, stack="model", before={"model.dropout": 0.0})]
     """The network."""
-    norm: Annotated[dict[str, Any], Key(speed=True)]
+    norm: Annotated[dict[str, Any], Key(speed=True, stack="model")]
     """Normalisation after each convolution."""
-    activation: Annotated[dict[str, Any], Key(speed=True)]
+    activation: Annotated[dict[str, Any], Key(speed=True, stack="model")]
     """Activation function."""
-    augment: Annotated[dict[str, dict[str, Any]], Key(stacked=True, speed=True)]
+    augment: Annotated[dict[str, dict[str, Any]], Key(stack="each", speed=True)]
     """Operations on training images, in their order."""
-    lr: Annotated[dict[str, Any], Key(stacked=True)]
+    lr: Annotated[dict[str, Any], Key(stack="each")]
     """Learning-rate schedule; a number is its base."""
-    optimizer: dict[str, Any]
+    optimizer: Annotated[dict[str, Any], Key(stack="numbers")]
     """How a gradient becomes a step."""
 
 

@@ -8,32 +8,24 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from cnnlab.config.schema import Config
+from cnnlab.config.schema import KEYS, Config
 from cnnlab.data.dataset import Data
 
 if TYPE_CHECKING:  # importing PyTorch takes 2 s
     from cnnlab.training.structure import Structure
 
-HELD = (
-    "seed", "lr", "augment", "label_smoothing", "clip_norm", "patience", "evaluate_test", "name"
-)  # fmt: skip
-"""The keys that training has for each variant of a stack, beside the optimizer's numbers."""
-
-BUILT = ("model", "norm", "activation")
+BUILT = tuple(name for name, key in KEYS.items() if key.stack == "model")
 """The keys of which only the model that is built of them matters."""
 
 
 def common(config: Config, fingerprint: str) -> str:
     """What the configs of a stack's runs have in common, whatever their models are."""
-    keys = [field.name for field in fields(config) if field.name not in (*HELD, *BUILT)]
-    kept = {key: getattr(config, key) for key in keys}
-    kept["optimizer"] = {
-        key: "a number" if isinstance(value, float) else value
-        for key, value in config.optimizer.items()
-    }
+    kept = {name: getattr(config, name) for name, key in KEYS.items() if key.stack == "equal"}
+    for name in (name for name, key in KEYS.items() if key.stack == "numbers"):
+        part = getattr(config, name)
+        kept[name] = {k: "a number" if isinstance(v, float) else v for k, v in part.items()}
     return json.dumps([fingerprint, kept], sort_keys=True)
 
 

@@ -11,14 +11,17 @@ from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
 from cnnlab.config.compose import options
+from cnnlab.config.schema import KEYS
 from cnnlab.core import events
 from cnnlab.data.loading import load
-from cnnlab.execution.grouping import HELD, alike
+from cnnlab.execution.grouping import alike
 from cnnlab.records import checkpoint, writer
 from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.stack import Stack
 from cnnlab.training.train import train
+
+HELD = tuple(name for name, key in KEYS.items() if key.stack == "each")
 
 SHAPE, CLASSES = (3, 12, 12), 4
 
