@@ -26,7 +26,7 @@ from cnnlab.records import locks, lookup
 from cnnlab.records.identity import run_id
 from cnnlab.records.schema import FINISHED, Result, read_result
 from cnnlab.records.sources import sources_of
-from cnnlab.records.writer import Record, set_aside
+from cnnlab.records.writer import Record, open_record, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
 
     device = describe(resolve(run.job.config.device))
     made_with = {"versions": versions(), "device": device, "sources": sources_of(run.job.config)}
-    record = Record(run.directory, run.run_id, made_with)
+    record = open_record(run.directory, run.run_id, made_with)
     record.place = place
     log.info("%s", run.directory.name, extra={"run": place})
     if record.discarded:
@@ -239,7 +239,7 @@ def lost(run: Run, reason: str) -> dict[str, Any]:
         result = read_result(run.directory)
         if result is not None and result["status"] in FINISHED:  # and came to an end
             return outcome_of(result, run.directory)
-        record = Record(run.directory, run.run_id)
+        record = open_record(run.directory, run.run_id)
         record.outcome.status, record.outcome.error = "failed", reason
         result = result_of(run, record, record.device)
         record.finish(result, keep_checkpoint=True)

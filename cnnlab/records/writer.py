@@ -23,9 +23,6 @@ the code has changed."""
 class Record:
     """Writes one run's record into its directory.
 
-    A try that was cut short is continued from its checkpoint; without one that fits, its files are
-    replaced. A finished record is refused, and so is a result that is not this run's.
-
     Attributes:
         outcome: what training found so far
         epoch: the last finished one; 0 before the first
@@ -36,57 +33,25 @@ class Record:
         stack: which, as `stack_id` gives it
 
     Args:
-        directory: made if it is missing
-        run_id: of the run
-        made_with: what its numbers depend on besides its config; a checkpoint that was made with
-            anything else is not continued. None: whatever it was made with. Its `sources` count as
-            the same where the checkpoint has none
-
-    Raises:
-        FileExistsError: if the directory holds what must not be replaced
+        directory: of the record; see `open_record`, which makes it ready
+        state: that the run goes on from
+        discarded, changed: see above
     """
 
     def __init__(
-        self, directory: Path, run_id: str = "", made_with: Mapping[str, Any] | None = None
+        self,
+        directory: Path,
+        state: checkpoint.Checkpoint,
+        *,
+        discarded: bool = False,
+        changed: Sequence[str] = (),
     ):
-        self.directory = Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        earlier = read_result(self.directory)
-        if earlier is not None and earlier["status"] in FINISHED:
-            raise FileExistsError(f"{self.directory}: holds a finished record")
-        if earlier is None and (self.directory / "result.json").exists():
-            raise FileExistsError(f"{self.directory}: holds a result.json that is not this run's")
-        for path in leftovers(self.directory):
-            path.unlink(missing_ok=True)
-        found = checkpoint.read(self.directory)
-        before = found.made_with if found is not None else {}
-        now = before if made_with is None else made_with
-        self.changed = changed(before.get("sources"), now.get("sources"))
-        fits = (
-            found is not None
-            and found.run_id == run_id
-            and not self.changed
-            and {**before, **YOUNGER} == {**now, **YOUNGER}
-        )
-        self._checkpoint = (
-            found if fits else checkpoint.Checkpoint(run_id=run_id, made_with=made_with or {})
-        )
-        self.discarded = found is not None and found.epoch > 0 and not fits
-        self.outcome = Outcome(**self._checkpoint.outcome)
+        self.directory, self._checkpoint = directory, state
+        self.discarded, self.changed = discarded, changed
+        self.outcome = Outcome(**state.outcome)
         self.place, self.stack_size, self.stack = 0, 1, None
-        self._best = {k: v for k, v in self._checkpoint.tensors.items() if k.startswith(_BEST)}
-        self._before, self._began = self._checkpoint.seconds, time.perf_counter()
-        self._begin(fits)
-
-    def _begin(self, fits: bool) -> None:
-        """Makes the other files agree with the checkpoint, which comes first."""
-        if not fits:
-            checkpoint.write(self.directory, self._checkpoint)
-        for name in ("metrics.csv", "timing.csv", "best.safetensors", "result.json"):
-            (self.directory / name).unlink(missing_ok=True)
-        self._write_tables()
-        if self._best:
-            self._write_best()
+        self._best = {k: v for k, v in state.tensors.items() if k.startswith(_BEST)}
+        self._before, self._began = state.seconds, time.perf_counter()
 
     @property
     def run_id(self) -> str:
@@ -121,6 +86,14 @@ class Record:
     def best_weights(self) -> dict[str, Any]:
         """The weights at the best validation accuracy so far, arrays by name."""
         return {name.removeprefix(_BEST): array for name, array in self._best.items()}
+
+    def restore_files(self) -> None:
+        """Makes the other files agree with the checkpoint, which comes first."""
+        for name in ("metrics.csv", "timing.csv", "best.safetensors", "result.json"):
+            (self.directory / name).unlink(missing_ok=True)
+        self._write_tables()
+        if self._best:
+            self._write_best()
 
     def best(self, weights: Mapping[str, Any]) -> None:
         """Replaces best.safetensors.
@@ -181,6 +154,47 @@ class Record:
 
 
 _BEST = "best/"
+
+
+def open_record(
+    directory: Path, run_id: str = "", made_with: Mapping[str, Any] | None = None
+) -> Record:
+    """A record to write into.
+
+    A try that was cut short is continued from its checkpoint; without one that fits, its files are
+    replaced. A finished record is refused, and so is a result that is not this run's.
+
+    Args:
+        directory: made if it is missing
+        run_id: of the run
+        made_with: what its numbers depend on besides its config; a checkpoint that was made with
+            anything else is not continued. None: whatever it was made with. Its `sources` count as
+            the same where the checkpoint has none
+
+    Raises:
+        FileExistsError: if the directory holds what must not be replaced
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    earlier = read_result(directory)
+    if earlier is not None and earlier["status"] in FINISHED:
+        raise FileExistsError(f"{directory}: holds a finished record")
+    if earlier is None and (directory / "result.json").exists():
+        raise FileExistsError(f"{directory}: holds a result.json that is not this run's")
+    for path in leftovers(directory):
+        path.unlink(missing_ok=True)
+    there = checkpoint.read(directory)
+    before = there.made_with if there is not None else {}
+    now = before if made_with is None else made_with
+    files = changed(before.get("sources"), now.get("sources"))
+    same = not files and {**before, **YOUNGER} == {**now, **YOUNGER}
+    fits = there is not None and there.run_id == run_id and same
+    state = there if fits else checkpoint.Checkpoint(run_id=run_id, made_with=made_with or {})
+    discarded = there is not None and there.epoch > 0 and not fits
+    record = Record(directory, state, discarded=discarded, changed=files)
+    if not fits:
+        checkpoint.write(directory, state)
+    record.restore_files()
+    return record
 
 
 def stack_id(run_ids: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ from cnnlab.core.errors import Refused
 from cnnlab.core.limits import Positive
 from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training.train import train
 
 PARTS = [(group, option) for group in GROUPS if group != "data" for option in options(group)]
@@ -24,7 +24,7 @@ def test_every_part_composes_builds_and_trains(group, option, tmp_path):
     config = config_of(*SMALL, "epochs=1", f"{group}={option}")
     data = load(config.data)
     assert math.ceil(len(data.train) / config.batch_size) >= 2  # two steps at least
-    outcome = train([config], data, [Record(tmp_path)])[0]
+    outcome = train([config], data, [open_record(tmp_path)])[0]
     assert outcome.status == "done"
     assert math.isfinite(outcome.final_train_loss)
 
@@ -141,7 +141,7 @@ def test_a_new_part_needs_one_file_and_one_yaml_only(tmp_path, monkeypatch):
     numbers = {k: float(v) for k, v in option.items() if k != "_target_"}
     config["norm"] = {"_target_": option["_target_"].strip(), **numbers}
     checked = validate({**config, "epochs": 1})
-    outcome = train([checked], load(checked.data), [Record(tmp_path / "run")])[0]
+    outcome = train([checked], load(checked.data), [open_record(tmp_path / "run")])[0]
     assert outcome.status == "done"
 
 

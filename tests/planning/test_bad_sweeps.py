@@ -10,7 +10,7 @@ from conftest import SMALL, command
 
 from cnnlab.core.errors import Refused
 from cnnlab.planning import plan
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 
 
 def tree(folder):
@@ -207,7 +207,7 @@ def mine():
 def begun(*typed):
     made = plan.make((), (*SMALL, *typed))
     made.write()
-    Record(made.runs[0].directory, made.runs[0].run_id)
+    open_record(made.runs[0].directory, made.runs[0].run_id)
     return made
 
 

@@ -77,7 +77,7 @@ def test_an_adhoc_name_depends_on_the_runs_alone():
 
 
 def finish(run, status: str = "done") -> None:
-    writer.Record(run.directory, run.run_id).finish(
+    writer.open_record(run.directory, run.run_id).finish(
         Result(
             run_id=run.run_id, name="x", status=status, config=asdict(run.job.config),
             choices=run.job.choices, overrides=[], data_fingerprint="", device="", versions={},
@@ -103,7 +103,7 @@ def test_a_run_with_a_finished_epoch_is_partly_trained_and_pending():
     command = (*SMALL, "name=mine")
     (run,) = plan.make((), command).runs
     row = dict.fromkeys(METRICS, 1)
-    begun = writer.Record(run.directory, run.run_id)
+    begun = writer.open_record(run.directory, run.run_id)
     begun.add(row, dict.fromkeys(TIMING, 1), {})
     plan.make.cache_clear()
     (again,) = plan.make((), command).pending
@@ -150,7 +150,7 @@ def test_a_written_plan_reads_back_and_keeps_the_runs_that_were_begun():
 def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
     planned = plan.make((), (*SMALL, "name=mine", "norm=bn,none"))
     planned.write()
-    writer.Record(planned.runs[0].directory, planned.runs[0].run_id)  # begun
+    writer.open_record(planned.runs[0].directory, planned.runs[0].run_id)  # begun
     before = (planned.folder / "plan.json").read_text()
     with pytest.raises(Refused, match="holds a sweep with epochs=30; this one has epochs=2"):
         plan.make((), (*SMALL, "name=mine", "norm=bn,gn", "epochs=2"))
@@ -160,7 +160,7 @@ def test_a_name_that_holds_a_sweep_with_other_settings_is_refused_with_both():
 def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
     first = plan.make((), (*SMALL, "sweeps=bn_lr"))
     first.write()
-    writer.Record(first.runs[0].directory, first.runs[0].run_id)  # begun
+    writer.open_record(first.runs[0].directory, first.runs[0].run_id)  # begun
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=1"))
     assert (first.name, other.name) == ("bn_lr", "bn_lr-epochs-1")
     assert {run.directory.parent for run in other.runs} == {other.folder}

@@ -13,7 +13,7 @@ from test_lookup import begin, finish, one, planned
 from cnnlab.core.errors import Refused
 from cnnlab.planning import plan
 from cnnlab.records import checkpoint
-from cnnlab.records.writer import METRICS, TIMING, Record, read_result
+from cnnlab.records.writer import METRICS, TIMING, open_record, read_result
 
 RUN = (*SMALL, "epochs=1", "compile=false", "name=s")
 MODEL = "cnnlab/parts/model/simplenn.py"
@@ -218,8 +218,8 @@ def test_a_record_goes_on_from_a_checkpoint_of_its_own_code_only(tmp_path):
     for sources, epoch, changed in ((BEFORE, 0, ("cnnlab/x.py",)), (NOW, 1, ()), (None, 1, ())):
         place = tmp_path / str(sources)
         made_with = {"device": "cpu", **({"sources": sources} if sources else {})}
-        Record(place, "a" * 32, made_with).add(row, dict.fromkeys(TIMING, 1), {})
-        again = Record(place, "a" * 32, {"device": "cpu", "sources": NOW})
+        open_record(place, "a" * 32, made_with).add(row, dict.fromkeys(TIMING, 1), {})
+        again = open_record(place, "a" * 32, {"device": "cpu", "sources": NOW})
         assert (again.epoch, again.changed, again.discarded) == (epoch, changed, not epoch)
         assert again.sources == (sources if epoch else NOW)
 

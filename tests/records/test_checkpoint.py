@@ -14,7 +14,7 @@ from cnnlab.data.loading import load
 from cnnlab.records import checkpoint
 from cnnlab.records.checkpoint import NAME, Checkpoint
 from cnnlab.records.schema import FINISHED, METRICS, TIMING, Outcome, Result
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training.train import train
 
 ID = "a" * 32
@@ -126,7 +126,7 @@ def test_nothing_is_unpickled(tmp_path):
 
     (tmp_path / NAME).write_bytes(pickle.dumps(Trap()))
     assert checkpoint.read(tmp_path) is None
-    Record(tmp_path, ID)
+    open_record(tmp_path, ID)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -141,7 +141,7 @@ def row_of(epoch):
 
 def begun(directory, epochs=2):
     """A record of some epochs, the first of which is the best."""
-    made = Record(directory, ID, MADE_WITH)
+    made = open_record(directory, ID, MADE_WITH)
     for epoch in range(1, epochs + 1):
         if epoch == 1:
             made.outcome.best_val_accuracy, made.outcome.best_epoch = 0.5, 1
@@ -191,7 +191,7 @@ def test_whatever_a_kill_left_is_put_right_from_the_checkpoint(harm, tmp_path):
     begun(tmp_path)
     before = files_of(tmp_path)
     HARM[harm](tmp_path)
-    again = Record(tmp_path, ID, MADE_WITH)
+    again = open_record(tmp_path, ID, MADE_WITH)
     assert files_of(tmp_path) == before
     assert again.epoch == 2
     assert not again.discarded
@@ -204,7 +204,7 @@ def test_whatever_a_kill_left_is_put_right_from_the_checkpoint(harm, tmp_path):
 def test_a_continued_record_becomes_the_one_that_was_never_stopped(tmp_path):
     whole = begun(tmp_path / "whole", 3)
     begun(tmp_path / "part", 2)
-    again = Record(tmp_path / "part", ID, MADE_WITH)
+    again = open_record(tmp_path / "part", ID, MADE_WITH)
     state = {"weights/w": np.full(3, 3, np.float32)}
     again.add(row_of(3), {"epoch": 3, "seconds": 0.1, "memory_mb": None}, state)
     for name in ("metrics.csv", "timing.csv", "best.safetensors"):
@@ -227,7 +227,7 @@ def test_tables_read_back_as_the_numbers_that_were_put_in(tmp_path):
 )
 def test_what_was_made_with_something_else_begins_afresh(made_with, tmp_path):
     begun(tmp_path)
-    again = Record(tmp_path, ID, made_with)
+    again = open_record(tmp_path, ID, made_with)
     assert again.discarded
     assert (again.epoch, again.state, again.best_weights) == (0, {}, {})
     assert again.outcome == Outcome()
@@ -237,20 +237,20 @@ def test_what_was_made_with_something_else_begins_afresh(made_with, tmp_path):
 
 def test_what_another_run_left_begins_afresh(tmp_path):
     begun(tmp_path)
-    assert Record(tmp_path, "b" * 32, MADE_WITH).epoch == 0
+    assert open_record(tmp_path, "b" * 32, MADE_WITH).epoch == 0
 
 
 def test_whoever_does_not_ask_takes_it_whatever_it_was_made_with(tmp_path):
     """Who records a run that died."""
     begun(tmp_path)
-    again = Record(tmp_path, ID)
+    again = open_record(tmp_path, ID)
     assert again.epoch == 2
     assert again.device == "cpu"
 
 
 def test_a_run_without_a_finished_epoch_discards_nothing(tmp_path):
-    Record(tmp_path, ID, MADE_WITH)
-    assert not Record(tmp_path, ID, {}).discarded
+    open_record(tmp_path, ID, MADE_WITH)
+    assert not open_record(tmp_path, ID, {}).discarded
 
 
 def result_of(**changed):
@@ -266,7 +266,7 @@ def test_a_finished_record_is_refused_and_stays_as_it_is(status, tmp_path):
     begun(tmp_path).finish(result_of(status=status))
     before = files_of(tmp_path)
     with pytest.raises(FileExistsError, match="finished record"):
-        Record(tmp_path, ID, MADE_WITH)
+        open_record(tmp_path, ID, MADE_WITH)
     assert files_of(tmp_path) == before
 
 
@@ -275,7 +275,7 @@ def test_a_result_that_cannot_be_read_is_refused_and_stays_as_it_is(text, tmp_pa
     (tmp_path / "result.json").write_text(text)
     before = files_of(tmp_path)
     with pytest.raises(FileExistsError, match="not this run's"):
-        Record(tmp_path, ID, MADE_WITH)
+        open_record(tmp_path, ID, MADE_WITH)
     assert files_of(tmp_path) == before
 
 
@@ -289,7 +289,7 @@ def test_a_finished_run_has_no_checkpoint(tmp_path):
 def test_a_run_that_died_keeps_its_checkpoint_and_goes_on_from_it(tmp_path):
     begun(tmp_path).finish(result_of(status="failed"), keep_checkpoint=True)
     assert checkpoint.read(tmp_path).epoch == 2
-    again = Record(tmp_path, ID, MADE_WITH)
+    again = open_record(tmp_path, ID, MADE_WITH)
     assert again.epoch == 2
     assert not (tmp_path / "result.json").exists()
 
@@ -297,7 +297,7 @@ def test_a_run_that_died_keeps_its_checkpoint_and_goes_on_from_it(tmp_path):
 def test_a_run_that_failed_begins_afresh(tmp_path):
     """Through a fault of its own: there is no checkpoint."""
     begun(tmp_path).finish(result_of(status="failed"))
-    again = Record(tmp_path, ID, MADE_WITH)
+    again = open_record(tmp_path, ID, MADE_WITH)
     assert again.epoch == 0
     assert set(files_of(tmp_path)) == {NAME}
 
@@ -306,7 +306,7 @@ def test_only_half_written_files_are_taken_away(tmp_path):
     kept = ["notes.part-1", ".hidden", "part-abcdefgh", ".x.part-abcdefghi", "run.log"]
     for name in [*kept, ".x.part-abcdefgh", ".result.json.part-a1_b2c3d"]:
         (tmp_path / name).write_text("")
-    Record(tmp_path, ID, MADE_WITH)
+    open_record(tmp_path, ID, MADE_WITH)
     assert set(files_of(tmp_path)) == {*kept, NAME}
 
 
@@ -349,7 +349,7 @@ SLOTS = {1: [()], 2: [("seed=0", "lr.base=0.02"), ("seed=1", "optimizer.weight_d
 
 def trained(place, configs, stop_after, monkeypatch):
     """Trains, stopped after some epochs if any are named; gives whether it was."""
-    records = [Record(place / str(slot), ID, MADE_WITH) for slot in range(len(configs))]
+    records = [open_record(place / str(slot), ID, MADE_WITH) for slot in range(len(configs))]
     listener = events.Nobody() if stop_after is None else Stopper(stop_after)
     monkeypatch.setattr(events, "listener", listener)
     try:

@@ -15,7 +15,7 @@ from cnnlab.records import plan_file
 from cnnlab.records.reading import sweeps
 from cnnlab.records.reading.tables import RESERVED
 from cnnlab.records.schema import METRICS, TIMING
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
@@ -27,7 +27,7 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
         state = status(run)
         if state == "pending" or run.result is not None:  # or there, in another sweep
             continue
-        record = Record(run.directory, run.run_id)
+        record = open_record(run.directory, run.run_id)
         for epoch in (1, 2) if state == "done" else ():
             values = {"epoch": epoch, "train_accuracy": 0.5, "val_accuracy": accuracy(run)}
             record.add({**dict.fromkeys(METRICS, 0.1), **values}, dict.fromkeys(TIMING, 1), {})

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from cnnlab.data.batches import Images, supply, training
 from cnnlab.data.loading import load
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training import trainer
 from cnnlab.training.assemble import assemble
 from cnnlab.training.device import prepare
@@ -35,7 +35,7 @@ def accuracies(place, seeds: Sequence[int], *overrides: str, stacked: bool) -> n
     """(seeds,) best validation accuracies of whole runs, in points of 100."""
     configs = [config_of(*HARD, *overrides, f"seed={seed}") for seed in seeds]
     data = load(configs[0].data)
-    records = [Record(place / str(seed)) for seed in seeds]
+    records = [open_record(place / str(seed)) for seed in seeds]
     if stacked:
         outcomes = train(configs, data, records)
     else:

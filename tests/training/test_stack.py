@@ -16,7 +16,7 @@ from cnnlab.core import events
 from cnnlab.data.loading import load
 from cnnlab.execution.grouping import alike
 from cnnlab.records import checkpoint, writer
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.stack import Stack
 from cnnlab.training.train import train
@@ -97,9 +97,9 @@ def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_
         for overrides in STACKS[which]
     ]
     data = load(configs[0].data)
-    together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(3)])
+    together = train(configs, data, [open_record(tmp_path / f"together{k}") for k in range(3)])
     for slot, config in enumerate(configs):
-        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        alone = train([config], data, [open_record(tmp_path / f"alone{slot}")])[0]
         assert together[slot].status == alone.status
         assert together[slot].error == alone.error
         assert together[slot].initial_loss == pytest.approx(alone.initial_loss, abs=2e-6)
@@ -146,9 +146,9 @@ def test_a_key_that_may_differ_gives_in_a_stack_what_it_gives_alone(key, tmp_pat
     configs = [config_of(*images, "epochs=3", "lr=0.02", *each.split()) for each in TWO[key]]
     data = load(configs[0].data)
     assert alike([(config, data) for config in configs]) == ([[0, 1]], {})
-    together = train(configs, data, [Record(tmp_path / f"together{k}") for k in range(2)])
+    together = train(configs, data, [open_record(tmp_path / f"together{k}") for k in range(2)])
     for slot, config in enumerate(configs):
-        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        alone = train([config], data, [open_record(tmp_path / f"alone{slot}")])[0]
         for name, value in vars(alone).items():
             close = pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
             assert getattr(together[slot], name) == close, name
@@ -209,13 +209,13 @@ def test_a_run_that_stops_early_leaves_and_the_others_go_on(tmp_path):
     outcomes = train(
         configs,
         data,
-        [Record(tmp_path / "0"), Record(tmp_path / "1")],
+        [open_record(tmp_path / "0"), open_record(tmp_path / "1")],
         ended=lambda slot, error: order.append((slot, error)),
     )
     assert order == [(1, None), (0, None)]
     rows = [len((tmp_path / k / "metrics.csv").read_text().splitlines()) - 1 for k in "01"]
     assert rows == [6, outcomes[1].best_epoch + 2]
-    alone = train(configs[:1], data, [Record(tmp_path / "alone")])[0]
+    alone = train(configs[:1], data, [open_record(tmp_path / "alone")])[0]
     assert outcomes[0].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
     assert [outcome.status for outcome in outcomes] == ["done", "done"]
 
@@ -237,12 +237,12 @@ def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
         return whole(self, epoch, advance)
 
     monkeypatch.setattr(Trainer, "epoch", short_of_memory)
-    records = [Record(tmp_path / str(k)) for k in range(4)]
+    records = [open_record(tmp_path / str(k)) for k in range(4)]
     outcomes = train(configs, data, records)
     assert trained == [(1, 4)] + [(2, most), (3, most)] * (4 // most)
     monkeypatch.undo()
     for slot, config in enumerate(configs):
-        alone = train([config], data, [Record(tmp_path / f"alone{slot}")])[0]
+        alone = train([config], data, [open_record(tmp_path / f"alone{slot}")])[0]
         assert outcomes[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
         assert records[slot].stack_size == most
 
@@ -254,7 +254,7 @@ def test_a_record_that_cannot_be_written_costs_only_its_own_run(
     """To go on would leave out a row: training is an epoch ahead of the disk."""
     configs = [config_of(*SMALL, "epochs=3", f"seed={seed}") for seed in range(3)]
     data = load(configs[0].data)
-    records = [Record(tmp_path / str(k)) for k in range(3)]
+    records = [open_record(tmp_path / str(k)) for k in range(3)]
     original, calls = getattr(module, function), []
 
     def broken(path, *more):
@@ -268,7 +268,7 @@ def test_a_record_that_cannot_be_written_costs_only_its_own_run(
     train(configs, data, records, ended=lambda slot, error: ends.update({slot: str(error)}))
     assert ends == {0: "None", 1: "the cable is out", 2: "None"}
     for slot in (0, 2):
-        alone = train(configs[slot : slot + 1], data, [Record(tmp_path / f"alone{slot}")])[0]
+        alone = train(configs[slot : slot + 1], data, [open_record(tmp_path / f"alone{slot}")])[0]
         found = records[slot].outcome.final_train_loss
         assert found == pytest.approx(alone.final_train_loss, abs=1e-5)
 
@@ -288,7 +288,7 @@ def test_a_stack_that_is_trained_twice_leaves_the_same_bytes(second, tmp_path):
     configs = [config_of(*SMALL, *PROMISED, *each.split()) for each in ("lr=0.01", second, "lr=1")]
     data = load(configs[0].data)
     for name in ("one", "two"):
-        train(configs, data, [Record(tmp_path / name / str(k)) for k in range(3)])
+        train(configs, data, [open_record(tmp_path / name / str(k)) for k in range(3)])
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
@@ -299,13 +299,13 @@ def test_a_stack_that_was_stopped_between_two_epochs_leaves_the_bytes_of_one_tha
     own = (*SMALL, *PROMISED, f"optimizer={optimizer}")
     configs = [config_of(*own, f"lr=0.00{k + 1}", f"seed={k % 2}") for k in range(3)]
     data = load(configs[0].data)
-    train(configs, data, [Record(tmp_path / "whole" / str(k)) for k in range(3)])
-    records = [Record(tmp_path / "parts" / str(k)) for k in range(3)]
+    train(configs, data, [open_record(tmp_path / "whole" / str(k)) for k in range(3)])
+    records = [open_record(tmp_path / "parts" / str(k)) for k in range(3)]
     monkeypatch.setattr(events.listener, "stopping", lambda: records[0].epoch == 2)
     with pytest.raises(events.Stopped):
         train(configs, data, records)
     monkeypatch.undo()
-    train(configs, data, [Record(tmp_path / "parts" / str(k)) for k in range(3)])
+    train(configs, data, [open_record(tmp_path / "parts" / str(k)) for k in range(3)])
     assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
@@ -322,7 +322,7 @@ def test_an_error_costs_only_the_run_whose_it_is(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "epoch", broken)
     ends = {}
-    records = [Record(tmp_path / str(k)) for k in range(3)]
+    records = [open_record(tmp_path / str(k)) for k in range(3)]
     train(configs, load(configs[0].data), records, ended=ends.__setitem__)
     assert {slot: str(error) for slot, error in ends.items()} == {
         0: "None", 1: "seed 1 is broken", 2: "None",
@@ -339,7 +339,7 @@ def test_a_compiled_stack_trains_as_an_eager_one(optimizer, tmp_path):
         train(
             configs,
             data,
-            [Record(tmp_path / f"{compiled}{k}") for k in range(2)],
+            [open_record(tmp_path / f"{compiled}{k}") for k in range(2)],
             compiled=compiled,
         )
         for compiled in (False, True)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cnnlab.config.compose import options
 from cnnlab.data.loading import load
 from cnnlab.execution.grouping import alike
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.stack import Stack
 from cnnlab.training.stackable import tried, tried_optimizer
@@ -432,9 +432,9 @@ def test_runs_that_an_attribute_keeps_apart_are_alone_and_it_is_said_why(own):
 def test_runs_whose_models_differ_are_not_trained_as_one_whoever_gave_them_together(own, tmp_path):
     configs = configs_of(0.5, 1.5, 1.5)
     data = load(configs[0].data)
-    records = [Record(tmp_path / f"together{k}", f"{k}") for k in range(3)]
+    records = [open_record(tmp_path / f"together{k}", f"{k}") for k in range(3)]
     together = train(configs, data, records)
-    alone = [train([each], data, [Record(tmp_path / f"alone{k}")])[0]
+    alone = [train([each], data, [open_record(tmp_path / f"alone{k}")])[0]
              for k, each in enumerate(configs[:2])]  # fmt: skip
     assert [record.stack_size for record in records] == [1, 2, 2]
     assert records[0].stack is None

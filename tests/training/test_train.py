@@ -15,7 +15,7 @@ from cnnlab.config.targets import build, configured
 from cnnlab.data.batches import Images, Normalise, training
 from cnnlab.data.loading import load
 from cnnlab.records.schema import METRICS, TIMING
-from cnnlab.records.writer import Record
+from cnnlab.records.writer import open_record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.train import train
 
@@ -23,7 +23,7 @@ from cnnlab.training.train import train
 def trained(directory, *overrides):
     config = config_of(*SMALL, *overrides)
     data = load(config.data)
-    return train([config], data, [Record(directory)])[0], config, data
+    return train([config], data, [open_record(directory)])[0], config, data
 
 
 def evaluated(model, split, data):
@@ -165,9 +165,9 @@ def test_the_test_split_is_touched_only_when_asked_for(tmp_path, monkeypatch, ca
     config = config_of(*small)
     data = load(config.data)
     hidden = Data(data.train, data.val, Untouchable(), data.classes, data.fingerprint)
-    assert train([config], hidden, [Record(tmp_path / "no")])[0].test_accuracy is None
+    assert train([config], hidden, [open_record(tmp_path / "no")])[0].test_accuracy is None
     config = config_of(*small, "evaluate_test=true")
-    outcome = train([config], data, [Record(tmp_path / "yes")])[0]
+    outcome = train([config], data, [open_record(tmp_path / "yes")])[0]
     model = assemble(config, data.shape, 10)
     model.load_state_dict(load_file(tmp_path / "yes" / "best.safetensors"))
     _, accuracy = evaluated(model, data.test, data)
@@ -200,10 +200,10 @@ def test_any_batch_size_sees_every_image_once(size, tmp_path):
 def test_a_finished_record_is_not_overwritten(tmp_path):
     from test_writer import result_of
 
-    Record(tmp_path).finish(result_of(status="done"))
+    open_record(tmp_path).finish(result_of(status="done"))
     before = json.loads((tmp_path / "result.json").read_text())
     with pytest.raises(FileExistsError, match="finished record"):
-        Record(tmp_path)
+        open_record(tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == before
 
 
@@ -212,9 +212,9 @@ def test_a_run_that_is_killed_before_its_result_is_written_comes_to_the_same_end
     """All its epochs are in its checkpoint: none is trained again, none more."""
     config = config_of("data=digits", "data.size=12", "epochs=6", option)
     data = load(config.data)
-    outcome = train([config], data, [Record(tmp_path / "run")])[0]
+    outcome = train([config], data, [open_record(tmp_path / "run")])[0]
     before = rows(tmp_path / "run" / "metrics.csv")
-    again = train([config], data, [Record(tmp_path / "run")])[0]
+    again = train([config], data, [open_record(tmp_path / "run")])[0]
     assert again == outcome
     assert rows(tmp_path / "run" / "metrics.csv") == before
     assert (outcome.test_accuracy is not None) == (option == "evaluate_test=true")
