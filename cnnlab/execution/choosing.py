@@ -53,13 +53,15 @@ def settle(
         earlier: the stacks that plan.json has
         environments: of the workers
         stack: how many runs as one model were asked for; None: as many as are quickest. Stacks of
-            earlier commands that are larger are formed anew
+            earlier commands that are larger are formed anew, as are those of runs that are no
+            longer alike
         shared: the images, as `cnnlab.data.sharing.share` gives them
 
     Raises:
         KeyboardInterrupt: if a person stopped it
     """
     kept = [each for each in earlier if stack is None or len(each["runs"]) <= stack]
+    kept = _still_alike(pending, kept)
     settled = {run_id for each in kept for run_id in each["runs"]}
     fresh = [run for run in pending if run.run_id not in settled]
     found, lines = _formed(fresh, environments, stack, shared) if fresh else ([], [])
@@ -76,6 +78,23 @@ def settle(
             if pending[number].job.config.compile is None:
                 compiled[number] = its["compiled"]
     return Settled(sorted(filter(None, stacks)), compiled, lines, kept)
+
+
+def _still_alike(
+    pending: Sequence[plan.Run], kept: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The stacks whose pending runs may be trained as one: their parts' code may have changed."""
+    numbers = {run.run_id: number for number, run in enumerate(pending)}
+    stacks = [[numbers[each] for each in its["runs"] if each in numbers] for its in kept]
+    several = sorted({number for own in stacks if len(own) > 1 for number in own})
+    configs = [pending[number].job.config for number in several]
+    groups, _ = grouping.alike([(config, plan.load(config)) for config in configs])
+    group_of = {several[place]: group for group, own in enumerate(groups) for place in own}
+    return [
+        its
+        for its, own in zip(kept, stacks, strict=True)
+        if len({group_of.get(number) for number in own}) <= 1
+    ]
 
 
 def _formed(

@@ -117,6 +117,16 @@ def test_a_short_sweep_is_not_measured_and_trains_alone_also_where_much_is_known
     assert len(asked) == 1
 
 
+def test_a_stack_of_runs_that_are_no_longer_alike_is_formed_anew():
+    """As after the code of their parts was changed, between a kill and the next command."""
+    runs = [run(0), run(1), run(2, "norm=bn"), run(3, "norm=bn")]
+    kept = [{"runs": ["id0", "id2"], "compiled": False}, {"runs": ["id1"], "compiled": False}]
+    found = settled(runs, kept, stack=2)
+    assert found.stacks == [[0], [1], [2, 3]]
+    assert ids(found) == [["id1"], ["id0"], ["id2", "id3"]]
+    assert settled(runs[::2], kept[:1], stack=2).stacks == [[0], [1]]
+
+
 def test_a_damaged_plan_that_names_a_run_twice_has_it_trained_once(machine):
     machine(s1=0.010)
     kept = [{"runs": ["id0", "id1"], "compiled": False}, {"runs": ["id1", "id0"], "compiled": True}]

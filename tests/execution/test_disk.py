@@ -119,7 +119,7 @@ def test_a_disk_that_is_full_when_all_runs_are_done_is_told_too(tmp_path, whole)
         "write, calls = cnnlab.records.plan_file.write, []\n"
         "def full(*given, **more):\n"
         "    calls.append(given)\n"
-        "    if len(calls) > 1: raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "    if len(calls) > 2: raise OSError(errno.ENOSPC, 'No space left on device')\n"
         "    write(*given, **more)\n"
         "cnnlab.records.plan_file.write = full\n"
     )
