@@ -8,20 +8,6 @@ from cnnlab.core.metrics import Metric
 from cnnlab.statistics.paired import LEVEL
 
 
-def t_interval(values: pd.Series, level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of a mean: mean -+ t(n - 1) s / sqrt(n); NaN for fewer than two values.
-
-    Args:
-        values: independent, one a run
-        level: of confidence
-    """
-    count = len(values)
-    if count < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf((1 + level) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
-    return values.mean() - half, values.mean() + half
-
-
 def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFrame:
     """One row a variant, in the order of the sweep.
 
@@ -32,9 +18,10 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
 
     Returns:
         the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
-        unreadable records count as failed), mean, std (n - 1), ci_low, ci_high, best, seconds
-        (of one run, mean; of a run that was trained with others its share). A mean is of the n
-        runs that are done: where failed or diverged is not 0, it leaves those out.
+        unreadable records count as failed), mean, std (n - 1), ci_low, ci_high (Student's t:
+        mean -+ t(n - 1) std / sqrt(n)), best, seconds (of one run, mean; of a run that was trained
+        with others its share). A mean is of the n runs that are done: where failed or diverged is
+        not 0, it leaves those out.
     """
     groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
     done = runs[runs["status"] == "done"]

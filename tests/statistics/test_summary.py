@@ -8,38 +8,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 from cnnlab.core.metrics import METRICS
-from cnnlab.statistics.summary import pooled_std, published, summary, t_interval
+from cnnlab.statistics.summary import pooled_std, published, summary
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 """Extra hours of sleep with the first drug: Student 1908, R's `sleep` data, group 1."""
-
-
-def test_the_t_interval_of_students_sleep_data_is_the_one_that_r_prints():
-    """R: t.test(extra ~ 1, data = sleep, subset = group == 1): -0.5297804 2.0297804."""
-    assert t_interval(pd.Series(SLEEP)) == pytest.approx((-0.5297804, 2.0297804), abs=1e-7)
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 30])
-@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
-def test_the_t_interval_equals_scipys(count, level):
-    values = np.random.default_rng(count).normal(0.7, 0.01, count)
-    expected = scipy_stats.t.interval(level, count - 1, values.mean(), scipy_stats.sem(values))
-    assert t_interval(pd.Series(values), level) == pytest.approx(expected, rel=1e-12)
-
-
-def test_intervals_of_three_seeds_cover_95_percent():
-    """A simulation with a fixed seed; the Monte-Carlo error of 4,000 tries is 0.3 points."""
-    random = np.random.default_rng(0)
-    covered = 0
-    for values in random.normal(0, 1, (4000, 3)):
-        low, high = t_interval(pd.Series(values))
-        covered += low <= 0 <= high
-    assert covered / 4000 == pytest.approx(0.95, abs=0.01)
-
-
-def test_one_value_has_no_interval():
-    assert np.isnan(t_interval(pd.Series([0.5]))).all()
-    assert np.isnan(t_interval(pd.Series([], dtype=float))).all()
 
 
 def table(*rows) -> pd.DataFrame:
@@ -48,6 +20,35 @@ def table(*rows) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).assign(
         seconds=2.0, stack_size=1, final_train_loss=1.0
     )
+
+
+def intervals(*variants) -> np.ndarray:
+    """Of the mean of each variant's values, (V, 2)."""
+    rows = [("bn", k, "done", value) for k, values in enumerate(variants) for value in values]
+    found = summary(table(*rows), ["norm"], METRICS["best_val_accuracy"])
+    return found[["ci_low", "ci_high"]].to_numpy()
+
+
+def test_the_interval_of_students_sleep_data_is_the_one_that_r_prints():
+    """R: t.test(extra ~ 1, data = sleep, subset = group == 1): -0.5297804 2.0297804."""
+    assert intervals(SLEEP)[0] == pytest.approx((-0.5297804, 2.0297804), abs=1e-7)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 30])
+def test_the_interval_equals_scipys(count):
+    values = np.random.default_rng(count).normal(0.7, 0.01, count)
+    expected = scipy_stats.t.interval(0.95, count - 1, values.mean(), scipy_stats.sem(values))
+    assert intervals(values)[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_intervals_of_three_seeds_cover_95_percent():
+    """A simulation with a fixed seed; the Monte-Carlo error of 4,000 tries is 0.3 points."""
+    low, high = intervals(*np.random.default_rng(0).normal(0, 1, (4000, 3))).T
+    assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(0.95, abs=0.01)
+
+
+def test_one_value_has_no_interval():
+    assert np.isnan(intervals([0.5])).all()
 
 
 def test_a_summary_by_hand():
@@ -129,8 +130,8 @@ def test_three_thousand_variants_are_summarised_as_each_alone_and_quickly():
         alone = summary(runs[runs["variant"] == number], ["norm"], METRICS["best_val_accuracy"])
         assert found.iloc[[number]].to_dict("records") == alone.to_dict("records")
         values = runs.loc[runs["variant"] == number, "best_val_accuracy"]
-        ends = found.loc[number, ["ci_low", "ci_high"]].tolist()
-        assert ends == pytest.approx(t_interval(values))
+        ends = scipy_stats.t.interval(0.95, 2, values.mean(), scipy_stats.sem(values))
+        assert found.loc[number, ["ci_low", "ci_high"]].tolist() == pytest.approx(ends)
 
 
 def test_without_published_numbers_that_table_is_empty():
