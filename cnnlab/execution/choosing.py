@@ -88,7 +88,7 @@ def _still_alike(
     stacks = [[numbers[each] for each in its["runs"] if each in numbers] for its in kept]
     several = sorted({number for own in stacks if len(own) > 1 for number in own})
     configs = [pending[number].job.config for number in several]
-    groups, _ = grouping.alike([(config, plan.load(config)) for config in configs])
+    groups, _ = grouping.alike([(config, load(config.data)) for config in configs])
     group_of = {several[place]: group for group, own in enumerate(groups) for place in own}
     return [
         its
