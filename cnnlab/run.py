@@ -38,9 +38,9 @@ EXAMPLES = """\
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
     """What Hydra calls for each run."""
-    from cnnlab.execution.task import task
+    from cnnlab.execution.task import train_one
 
-    return task(config)
+    return train_one(config)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from benchmarks.measure import Settings, Trained, images_in, training_images
 from benchmarks.table import keep, spread
 from benchmarks.trainers import config_of
 from cnnlab.training.assemble import assemble
-from cnnlab.training.cost import cost
+from cnnlab.training.cost import layer_costs
 
 SMALLEST = ("--images", "256", "--epochs", "1", "--long", "2", "--rounds", "1", "--most", "1")
 
@@ -107,7 +107,7 @@ def test_growth_leaves_out_the_start(monkeypatch):
 
 def test_a_steps_arithmetic_is_three_forward_passes_but_for_the_images_gradient():
     config = config_of()
-    layers = cost(assemble(config, (3, 32, 32), 10), (3, 32, 32))
+    layers = layer_costs(assemble(config, (3, 32, 32), 10), (3, 32, 32))
     macs = {layer.name: layer.macs for layer in layers}
     expected = 2 * (3 * macs[""] - macs["conv1"])
     assert limit.arithmetic(config, (3, 32, 32), 10) == expected

@@ -259,7 +259,7 @@ def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
         return dict(part)
 
 
-def shown(key: str) -> str:
+def key_text(key: str) -> str:
     """A key as people type it: the base of the learning rate is `lr`."""
     return "lr" if key == "lr.base" else key
 
@@ -284,7 +284,7 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
         reason = (
             f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
         )
-    return f"{shown(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
+    return f"{key_text(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
 
 
 def _typed(value: Any) -> str:

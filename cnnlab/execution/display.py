@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.config.schema import shown
+from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
@@ -165,7 +165,7 @@ class Display(Watcher):
 
     def _variant(self, run: plan.Run) -> str:
         values = run.job.values
-        told = [f"{shown(key)}={values[key]}" for key in self.planned.factors if key in values]
+        told = [f"{key_text(key)}={values[key]}" for key in self.planned.factors if key in values]
         return " ".join(told)
 
     def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
@@ -201,14 +201,14 @@ class Display(Watcher):
         return f"{duration(each * max(self.epochs_left - self.epochs_seen, 0))} left"
 
 
-def _cells(shown: _Row) -> list[Any]:
-    event = shown.event
+def _cells(shown_row: _Row) -> list[Any]:
+    event = shown_row.event
     if not event:
-        return [shown.label, "starts"]
+        return [shown_row.label, "starts"]
     epoch, epochs = event["epoch"], event["epochs"]
     inside = event.get("step", 0) / event.get("steps", 1)
     completed = epoch if not inside else epoch - 1 + inside
-    row = [shown.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
+    row = [shown_row.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
     if "train_loss" in event:
         speed = event["images"] / max(event["seconds"], 1e-9)
         row.append(f"loss {event['train_loss']:.3f}")

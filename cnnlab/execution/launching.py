@@ -25,7 +25,7 @@ from cnnlab.records import locks, plan_file
 from cnnlab.training import devices
 
 Outcomes = dict[str, Mapping[str, Any]]
-"""By run id, what `cnnlab.execution.task.task` returns."""
+"""By run id, what `cnnlab.execution.task.train_one` returns."""
 
 
 def launch(planned: Plan, launcher: Launcher, outcomes: Outcomes) -> None:

@@ -30,7 +30,7 @@ class PlannedRuns:
         self.command, self.files = command, HydraFiles(hydra)
 
     def __call__(self, runs: Mapping[int, Run], tell: Tell) -> None:
-        """Trains runs as one model; tells of each what `cnnlab.execution.task.task` returns."""
+        """Trains runs as one model; tells of each what `task.train_one` returns."""
         numbers, waiting = list(runs), dict(runs)
 
         def answer(place: int, outcome: Any) -> None:

@@ -17,12 +17,12 @@ from cnnlab.execution.launching import Outcomes, environments, launch
 from cnnlab.execution.task import last_lines
 from cnnlab.execution.workers.pool import WorkersBroken
 from cnnlab.planning.plan import Plan
-from cnnlab.planning.preview import preview
+from cnnlab.planning.preview import print_plan
 from cnnlab.records import locks, writer
 from cnnlab.records.schema import FINISHED, read_result
 
 
-def sweep(planned: Plan, launcher: Launcher) -> None:
+def train_missing(planned: Plan, launcher: Launcher) -> None:
     """Trains the runs of a plan that are missing.
 
     Args:
@@ -35,7 +35,7 @@ def sweep(planned: Plan, launcher: Launcher) -> None:
     _announce(planned)
     if planned.command.plan:
         ours = is_ours(planned.hydra["launcher"])
-        preview(planned, len(environments(planned)) if ours else 1)
+        print_plan(planned, len(environments(planned)) if ours else 1)
         return
     outcomes: Outcomes = {}
     interrupted = False

@@ -48,7 +48,7 @@ class Begun:
     held: ExitStack
 
 
-def task(config: DictConfig) -> dict[str, Any]:
+def train_one(config: DictConfig) -> dict[str, Any]:
     """Trains one run under another launcher than ours, as Hydra calls it with its config.
 
     An error costs this run only: it is recorded, with its whole traceback in run.log. A run that
@@ -86,7 +86,7 @@ def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
         place: among the runs that are trained together
 
     Returns:
-        what `go_on` takes; or of a run that is finished what `task` returns
+        what `go_on` takes; or of a run that is finished what `train_one` returns
 
     Raises:
         cnnlab.core.events.Later, DiskFull: what only the launcher can see to
@@ -152,8 +152,8 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
 
     Args:
         begun: by place among the runs that were given together; alike as `grouping` has it
-        answer: called with the place of each run that ended and what `task` returns, or with what
-            ended it that only the launcher can see to
+        answer: called with the place of each run that ended and what `train_one` returns, or with
+            what ended it that only the launcher can see to
 
     Raises:
         cnnlab.core.events.Stopped, DiskFull: what only the launcher can see to
@@ -228,7 +228,7 @@ def lost(run: Run, reason: str) -> dict[str, Any]:
     """Records a run whose process died with it; what it had reached is kept for another try.
 
     Returns:
-        as `task`
+        as `train_one`
     """
     with ExitStack() as stack:
         try:

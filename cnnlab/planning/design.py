@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from cnnlab.config.schema import shown
+from cnnlab.config.schema import key_text
 from cnnlab.core.errors import Refused, nearest
 from cnnlab.planning.grammar import held, same
 
@@ -50,7 +50,7 @@ def cells(values: Values, design: str, baseline: Mapping[str, str]) -> Iterator[
 def _zipped(values: Values) -> Iterator[dict[str, str]]:
     factors = {key: len(each) for key, each in values.items() if len(each) > 1}
     if len(set(factors.values())) > 1:
-        told = ", ".join(f"{shown(key)} has {length}" for key, length in factors.items())
+        told = ", ".join(f"{key_text(key)} has {length}" for key, length in factors.items())
         raise Refused(
             f"sweep.design=zip: the factors go in step, so each needs as many values; {told}."
         )
@@ -68,13 +68,13 @@ def _one_at_a_time(values: Values, baseline: Mapping[str, str]) -> Iterator[dict
         elif key in values:
             allowed = ", ".join(values[key])
             faults.append(
-                f"sweep.baseline: {shown(key)}={text} is not in the sweep. Allowed: {allowed}."
+                f"sweep.baseline: {key_text(key)}={text} is not in the sweep. Allowed: {allowed}."
             )
         else:
-            near = nearest(shown(key), [shown(known) for known in values])
+            near = nearest(key_text(key), [key_text(known) for known in values])
             faults.append(
-                f"sweep.baseline: {shown(key)} is not in the sweep.{near} "
-                f"Its factors: {', '.join(map(shown, values))}."
+                f"sweep.baseline: {key_text(key)} is not in the sweep.{near} "
+                f"Its factors: {', '.join(map(key_text, values))}."
             )
     if faults:
         raise Refused(faults)

@@ -37,7 +37,7 @@ class Estimate:
     like: int
 
 
-def estimate(planned: plan.Plan, workers: int) -> Estimate:
+def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
     """What the pending runs of a plan will take.
 
     Args:

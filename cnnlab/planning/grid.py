@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cnnlab.config.compose import GROUPS, compose
-from cnnlab.config.schema import COMMAND, Command, Config, Variant, shown, validate
+from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text, validate
 from cnnlab.core.errors import Refused
 from cnnlab.planning import design
 from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read
@@ -166,7 +166,8 @@ class Grid:
     def _factors(self) -> str:
         several = {key: each for key, each in self.values.items() if len(each) > 1}
         return (
-            "; ".join(f"{shown(k)}={','.join(each[:8])}" for k, each in several.items()) or "none"
+            "; ".join(f"{key_text(k)}={','.join(each[:8])}" for k, each in several.items())
+            or "none"
         )
 
     def _settings(self, where: str, text: str) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config.launcher import Limits, is_ours
-from cnnlab.config.schema import Command, shown
+from cnnlab.config.schema import Command, key_text
 from cnnlab.core.errors import Refused
 from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
@@ -177,7 +177,7 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     differences = _difference(planned, expansion)
     if not differences:
         return planned
-    own = "-".join(f"{shown(key)}-{pair[1]}" for key, pair in differences.items())
+    own = "-".join(f"{key_text(key)}-{pair[1]}" for key, pair in differences.items())
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
         planned = _located(outputs / other, jobs, expansion)
@@ -188,10 +188,11 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
             f"name={name}: {outputs / name} holds a sweep on other images than these (fingerprint "
             f"{differences['data.fingerprint'][0]}). Give this one a name of its own."
         )
+    theirs, ours = (plan_file.settings_text(differences, which) for which in (0, 1))
     raise Refused(
-        f"name={name}: {outputs / name} holds a sweep with {plan_file.told(differences, 0)}; this "
-        f"one has {plan_file.told(differences, 1)}. Give it another name, e.g. name={other}, or "
-        "vary the key in one sweep, its values with a comma between."
+        f"name={name}: {outputs / name} holds a sweep with {theirs}; this one has {ours}. Give it "
+        f"another name, e.g. name={other}, or vary the key in one sweep, its values with a comma "
+        "between."
     )
 
 
@@ -234,7 +235,7 @@ def _slug(job: Job, factors: Sequence[str]) -> str:
     """A short readable directory name of what sets a run apart in its sweep."""
     keys = [*factors, "seed"]
     values = {**job.values, "seed": job.config.seed}
-    parts = [f"{shown(key)}-{values[key]}" for key in keys if key in values]
+    parts = [f"{key_text(key)}-{values[key]}" for key in keys if key in values]
     text = "_".join(parts).replace("+", "")  # 1e+30
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from cnnlab.config.schema import shown
+from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.planning import plan
-from cnnlab.planning.estimate import estimate
+from cnnlab.planning.estimate import estimated_cost
 
 MOST_ROWS = 50
 """As many variants are listed one by one."""
 
 
-def preview(planned: plan.Plan, workers: int) -> None:
+def print_plan(planned: plan.Plan, workers: int) -> None:
     """Prints a plan.
 
     Args:
@@ -34,7 +34,7 @@ def preview(planned: plan.Plan, workers: int) -> None:
         console.print(f"{counts}. Nothing is left to train.")
         return
     console.print(f"{counts}; {len(pending):,} will train.")
-    cost = estimate(planned, workers)
+    cost = estimated_cost(planned, workers)
     source = f"{cost.like} runs like them" if cost.like else "a try of a few steps"
     several = f" on {workers} workers" if workers > 1 else ""
     each = f"{duration(cost.seconds_each)} a run" if cost.seconds_each >= 1 else "under 1 s a run"
@@ -53,7 +53,7 @@ def _grid(planned: plan.Plan) -> Table:
     title = f"{planned.name}: runs of each variant"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key in planned.factors:
-        table.add_column(shown(key), overflow="fold")
+        table.add_column(key_text(key), overflow="fold")
     if not planned.factors:
         table.add_column("variant")
     for state in states:

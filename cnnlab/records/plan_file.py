@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cnnlab.config.compose import GROUPS
-from cnnlab.config.schema import BEFORE, shown
+from cnnlab.config.schema import BEFORE, key_text
 from cnnlab.core.files import leftovers, write_json
 from cnnlab.records import checkpoint
 from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
@@ -67,9 +67,9 @@ def _constant(settings: Sequence[Mapping[str, Any]], key: str) -> Any:
     return next(iter(values.values())) if len(values) == 1 else _VARIES
 
 
-def told(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:
+def settings_text(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:
     """One side of a difference, as it would be typed."""
-    return ", ".join(f"{shown(key)}={pair[which]}" for key, pair in differences.items())
+    return ", ".join(f"{key_text(key)}={pair[which]}" for key, pair in differences.items())
 
 
 def write(

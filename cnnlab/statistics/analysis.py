@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cnnlab.config.schema import shown
+from cnnlab.config.schema import key_text
 from cnnlab.core.metrics import Metric
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.statistics import summary as variants
@@ -87,7 +87,7 @@ def analyse(
 
 def _planned(sweep: Sweep) -> dict[str, Any]:
     """What the sweep's plan names as its baseline, of what still varies."""
-    typed = {shown(key): value for key, value in sweep.baseline.items()}
+    typed = {key_text(key): value for key, value in sweep.baseline.items()}
     return {
         name: typed[name]
         for name in sweep.factors

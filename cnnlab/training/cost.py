@@ -29,7 +29,7 @@ class Layer:
     macs: int
 
 
-def cost(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
+def layer_costs(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     """The cost of what is used of a model, layer by layer, and last of the whole.
 
     Layers are those without layers below them. A module above them has a line too, where it has

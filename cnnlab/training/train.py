@@ -20,7 +20,7 @@ from cnnlab.data.dataset import Data, Split
 from cnnlab.records.schema import Outcome
 from cnnlab.records.writer import Record, stack_id
 from cnnlab.training.assemble import assemble
-from cnnlab.training.cost import cost
+from cnnlab.training.cost import layer_costs
 from cnnlab.training.device import describe, prepare, resolve
 from cnnlab.training.structure import Unstackable, structure
 from cnnlab.training.trainer import Trainer, dtype_of
@@ -136,7 +136,7 @@ def _train(
         )
         return {}, kinds
     epoch = records[slots[0]].epoch
-    total = cost(models[0], data.shape)[-1]
+    total = layer_costs(models[0], data.shape)[-1]
     trainer = Trainer(
         own, models, supply(data, device, dtype_of(first), first.resident), compiled=compiled
     )

@@ -41,7 +41,7 @@ class CnnlabSweeper(Sweeper):
         Returns:
             nothing: the records say what came of each run
         """
-        from cnnlab.execution.sweep import sweep
+        from cnnlab.execution.sweep import train_missing
         from cnnlab.planning import plan
 
         hydras = [
@@ -49,5 +49,5 @@ class CnnlabSweeper(Sweeper):
         ]
         planned = plan.make(tuple(hydras), tuple(arguments))
         plan.make.cache_clear()  # it knows which runs are missing, and soon they are not
-        sweep(planned, self.launcher)
+        train_missing(planned, self.launcher)
         return []

@@ -10,7 +10,7 @@ from cnnlab.parts.activation.silu import silu
 from cnnlab.parts.model.simplenn import SimpleNN
 from cnnlab.parts.norm.bn import bn
 from cnnlab.parts.norm.none import none
-from cnnlab.training.cost import Layer, cost
+from cnnlab.training.cost import Layer, layer_costs
 
 CIFAR = (3, 32, 32)
 
@@ -20,7 +20,7 @@ def simplenn(shape=CIFAR, classes=10, norm=none, activation=nn.ReLU):
 
 
 def test_simplenn_on_cifar_equals_arithmetic_by_hand():
-    assert cost(simplenn(), CIFAR) == [
+    assert layer_costs(simplenn(), CIFAR) == [
         # A convolution: outputs x inputs of one output; parameters with the shift.
         Layer("conv1", (8, 28, 28), 8 * (75 + 1), 8 * 28 * 28 * 75),
         Layer("norm1", (8, 28, 28), 0, 0),
@@ -41,7 +41,7 @@ def test_simplenn_on_cifar_equals_arithmetic_by_hand():
 
 
 def test_simplenn_on_other_images_equals_arithmetic_by_hand():
-    layers = {layer.name: layer for layer in cost(simplenn((1, 20, 33), 7), (1, 20, 33))}
+    layers = {layer.name: layer for layer in layer_costs(simplenn((1, 20, 33), 7), (1, 20, 33))}
     assert layers["conv1"] == Layer("conv1", (8, 16, 29), 8 * 26, 8 * 16 * 29 * 25)
     assert layers["conv2"] == Layer("conv2", (16, 6, 12), 16 * 73, 16 * 6 * 12 * 72)
     assert layers["pool"].shape == (16, 3, 6)
@@ -51,10 +51,10 @@ def test_simplenn_on_other_images_equals_arithmetic_by_hand():
 
 
 def test_norm_and_learned_beta_count_as_parameters_and_not_as_macs():
-    plain = cost(simplenn(), CIFAR)[-1]
+    plain = layer_costs(simplenn(), CIFAR)[-1]
     layers = {
         layer.name: layer
-        for layer in cost(simplenn(norm=bn, activation=partial(silu, learned=True)), CIFAR)
+        for layer in layer_costs(simplenn(norm=bn, activation=partial(silu, learned=True)), CIFAR)
     }
     assert layers["norm1"] == Layer("norm1", (8, 28, 28), 16, 0)
     assert layers["norm2"] == Layer("norm2", (16, 12, 12), 32, 0)
@@ -65,7 +65,7 @@ def test_norm_and_learned_beta_count_as_parameters_and_not_as_macs():
 @pytest.mark.parametrize("shape", [CIFAR, (1, 28, 28), (3, 12, 12), (3, 20, 33)])
 def test_layers_add_up_to_the_whole(shape):
     model = simplenn(shape, norm=bn)
-    *layers, whole = cost(model, shape)
+    *layers, whole = layer_costs(model, shape)
     assert whole.parameters == sum(layer.parameters for layer in layers)
     assert whole.parameters == sum(p.numel() for p in model.parameters())
     assert whole.macs == sum(layer.macs for layer in layers)
@@ -76,7 +76,7 @@ def test_nested_strided_and_grouped_layers():
         nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=4, bias=False),
         nn.Sequential(nn.ReLU(), nn.Conv2d(8, 2, 1)),
     )
-    assert cost(model, (4, 9, 6)) == [
+    assert layer_costs(model, (4, 9, 6)) == [
         Layer("0", (8, 5, 3), 8 * 9, 8 * 5 * 3 * 9),  # one input channel a group
         Layer("1.0", (8, 5, 3), 0, 0),
         Layer("1.1", (2, 5, 3), 2 * 9, 2 * 5 * 3 * 8),
@@ -98,7 +98,7 @@ class Sum(nn.Module):
 
 def test_what_a_container_computes_itself_is_its_own():
     model = nn.Sequential(Sum(nn.Conv2d(4, 4, 3, padding=1, bias=False)), nn.ReLU())
-    assert cost(model, (4, 5, 6)) == [
+    assert layer_costs(model, (4, 5, 6)) == [
         Layer("0", (4, 5, 6), 16, 5 * 6 * 4 * 4),
         Layer("0.layer", (4, 5, 6), 144, 5 * 6 * 4 * 4 * 9),
         Layer("1", (4, 5, 6), 0, 0),
@@ -109,7 +109,7 @@ def test_what_a_container_computes_itself_is_its_own():
 def test_a_layer_with_two_names_counts_with_each_of_its_calls():
     conv = nn.Conv2d(4, 4, 1, bias=False)
     model = nn.Sequential(nn.Sequential(conv), nn.ModuleDict({"again": conv})["again"], conv)
-    assert cost(model, (4, 5, 6)) == [
+    assert layer_costs(model, (4, 5, 6)) == [
         Layer("0.0", (4, 5, 6), 16, 3 * 5 * 6 * 16),
         Layer("", (4, 5, 6), 16, 3 * 5 * 6 * 16),
     ]
@@ -118,7 +118,7 @@ def test_a_layer_with_two_names_counts_with_each_of_its_calls():
 def test_a_layer_that_two_containers_share_keeps_its_multiplications():
     conv = nn.Conv2d(4, 4, 1, bias=False)
     model = nn.Sequential(nn.Sequential(conv), nn.Sequential(conv, nn.ReLU()))
-    layers = {layer.name: layer for layer in cost(model, (4, 5, 6))}
+    layers = {layer.name: layer for layer in layer_costs(model, (4, 5, 6))}
     assert layers["0.0"].macs == layers[""].macs == 2 * 5 * 6 * 16
     assert layers[""].parameters == 16
 
@@ -135,7 +135,7 @@ class Attention(nn.Module):
 
 def test_a_layer_that_gives_several_tensors_has_the_shape_of_the_first():
     """Attention calls its last layer's weights, not the layer: they count as its own."""
-    inner, whole = cost(Attention(), (8, 3, 4))
+    inner, whole = layer_costs(Attention(), (8, 3, 4))
     products = 12 * 8 * 24 + 12 * 12 * 8 * 2 + 12 * 8 * 8  # q k v; scores and their values; out
     assert inner == Layer("inner", (12, 8), 8 * 24 + 24 + 64 + 8, products)
     assert whole == Layer("", (12, 8), inner.parameters, products)
@@ -145,7 +145,7 @@ def test_a_layer_that_gives_several_tensors_has_the_shape_of_the_first():
 def test_model_is_not_changed(training):
     model = simplenn(norm=bn).train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    cost(model, CIFAR)
+    layer_costs(model, CIFAR)
     assert all(module.training is training for module in model.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -155,6 +155,6 @@ def test_model_is_not_changed(training):
 def test_model_is_not_changed_where_the_images_do_not_fit():
     model = simplenn()
     with pytest.raises(RuntimeError):
-        cost(model, (1, 32, 32))
+        layer_costs(model, (1, 32, 32))
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())
