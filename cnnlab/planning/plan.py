@@ -29,7 +29,7 @@ class Run:
     """One variant with one seed.
 
     Attributes:
-        run_id: a hash of everything that determines the result, but for code, versions and device
+        run_id: a hash of the config and the images
         job: the config and where it comes from
         fingerprint: of the images
         directory: of the record
