@@ -1,10 +1,12 @@
 """The command `python -m cnnlab.report`."""
 
+import signal
 import sys
-import time
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cnnlab.core.console import console, say
 from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused, nearest
@@ -88,13 +90,26 @@ def _report(sweep: Sweep, asked: Settings, out: Path, outputs: Path) -> bool:
 
 
 def _watch(asked: Settings) -> None:
-    """Reports again whenever something has changed, until a person stops it."""
+    """Reports again whenever something has changed, until a person stops it: at the first Ctrl-C
+    after the report in hand, at the second at once."""
     outputs = Path(asked.outputs).expanduser()
     seen: dict[Path, str] = {}
-    while True:
-        now = {folder: sweeps.signature(folder) for folder in _chosen(outputs, asked)}
-        if now != seen:
-            seen = now
-            _report_all(asked)
-            console.print("Watching for changes; Ctrl-C ends it.", style="dim")
-        time.sleep(INTERVAL)
+    stop = threading.Event()
+
+    def stopping(*_: Any) -> None:
+        # Raised just anywhere, a KeyboardInterrupt may be lost: in a finalizer Python ignores it.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, stopping)
+    try:
+        while not stop.is_set():
+            now = {folder: sweeps.signature(folder) for folder in _chosen(outputs, asked)}
+            if now != seen:
+                seen = now
+                _report_all(asked)
+                console.print("Watching for changes; Ctrl-C ends it.", style="dim")
+            stop.wait(INTERVAL)
+    finally:
+        signal.signal(signal.SIGINT, before)
