@@ -5,7 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ class Plan:
             {
                 "run_id": run.run_id,
                 "directory": os.path.relpath(run.directory, self.folder),
-                "settings": settings(asdict(run.job.config), run.job.choices, run.fingerprint),
+                "settings": settings(vars(run.job.config), run.job.choices, run.fingerprint),
                 "published": dict(run.job.published),
             }
             for run in self.runs
@@ -169,7 +169,7 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
     for job in expansion.jobs:  # of equal runs the first stays
-        jobs.setdefault(run_id(asdict(job.config), load(job.config.data).fingerprint), job)
+        jobs.setdefault(run_id(vars(job.config), load(job.config.data).fingerprint), job)
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
     name = first.name or f"adhoc-{digest(sorted(jobs))[:8]}"
@@ -197,6 +197,8 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
 
 
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
+    if not (planned.folder / "plan.json").exists():
+        return {}  # before 10,000 rows are made
     return plan_file.difference(planned.folder, planned.rows(), expansion.factors)
 
 
