@@ -1,7 +1,7 @@
 """What is on disk already: which run's record lies where, and what lies there that is of no use."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,8 @@ def find(
     useless: dict[str, str] = {}
     others = [each for each in _subfolders(outputs) if each != own] if elsewhere else []
     for folder in [own, *others]:
-        for directory in _subfolders(folder):
-            identities = wanted.get(_id8(directory.name))
-            if identities is None:
-                continue
+        for directory in _subfolders(folder, wanted):
+            identities = wanted[_id8(directory.name)]
             candidate, reason = _look(directory)
             if reason is not None and folder == own:
                 useless[str(directory)] = reason
@@ -160,11 +158,16 @@ def _id8(name: str) -> str:
     return head.rpartition("-")[2] if len(tail) < 8 and tail.isdecimal() else tail
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: Path, ids: Container[str] | None = None) -> list[Path]:
+    """The folders in a folder, by name; with `ids` only those of runs whose ids begin so."""
     try:
         with os.scandir(folder) as entries:
             names = [
-                e.name for e in entries if e.name[0] != "." and e.is_dir(follow_symlinks=False)
+                e.name
+                for e in entries
+                if e.name[0] != "."
+                and (ids is None or _id8(e.name) in ids)
+                and e.is_dir(follow_symlinks=False)
             ]
     except OSError:
         return []

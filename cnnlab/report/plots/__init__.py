@@ -50,11 +50,12 @@ def pictures(analysis: Analysis) -> dict[str, bytes]:
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         # Forked, the processes have the imports already.
         with ProcessPoolExecutor(min(MOST, cpu_count()), get_context("fork")) as pool:
-            files = dict(zip(SLOWEST_FIRST, pool.map(draw, SLOWEST_FIRST), strict=True))
+            order = sorted(FIGURES, key=lambda name: name not in SLOW)  # the long ones first
+            files = dict(zip(order, pool.map(draw, order), strict=True))
     return {f"{name}.{kind}": files[name][kind] for name in FIGURES for kind in files[name]}
 
 
-SLOWEST_FIRST = ("overfitting", "curves", "effects", "grid", "interactions", "cost")
+SLOW = ("overfitting", "curves", "effects")
 
 
 def _drawn(analysis: Analysis, name: str) -> dict[str, bytes]:
