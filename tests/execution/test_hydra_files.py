@@ -17,6 +17,9 @@ RUN = (
     "seeds=[3]",
 )
 
+RESOLVER = "${hydra_override_dirname:}"
+"""What Hydra 1.4 writes in the place of the overrides that 1.3 puts together."""
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -50,7 +53,10 @@ def test_hydra_yaml_says_of_the_job_what_hydras_says(folders):
     assert ours.sweep == hydras.sweep
     assert ours.overrides.task == hydras.overrides.task
     assert (ours.job.pop("id"), hydras.job.pop("id")) == ("run_0", "0")
-    assert ours.job == hydras.job
-    choices = [dict(each.runtime.choices) for each in (ours, hydras)]
+    ours, hydras = (OmegaConf.to_container(each, resolve=False) for each in (ours, hydras))
+    names = {each["job"].pop("override_dirname") for each in (ours, hydras)}
+    assert names <= {",".join(sorted(ours["overrides"]["task"])), RESOLVER}
+    assert ours["job"] == hydras["job"]
+    choices = [each["runtime"]["choices"] for each in (ours, hydras)]
     assert [each.pop("hydra/launcher") for each in choices] == ["cnnlab", "basic"]
     assert choices[0] == choices[1]
