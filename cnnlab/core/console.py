@@ -31,8 +31,8 @@ class ConsoleHandler(logging.Handler):
         if isinstance(events.listener, events.Nobody):
             say(record.getMessage(), record.levelno)
         else:
-            told = {"line": record.getMessage(), "level": record.levelno}
-            events.listener.hear({"run": self.run, **told})
+            heard = {"line": record.getMessage(), "level": record.levelno}
+            events.listener.hear({"run": self.run, **heard})
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def reporter(epochs: int, steps: int, run: int = 0) -> Callable[[int, int], None
         now = time.monotonic()
         if now - last >= INTERVAL:
             last = now
-            told = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps}
-            listener.hear({"run": run, **told})
+            progress = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps}
+            listener.hear({"run": run, **progress})
 
     return report

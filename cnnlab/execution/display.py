@@ -141,8 +141,8 @@ class Display(Watcher):
         seconds = f"{time.monotonic() - known.began:.1f} s"
         if outcome["status"] == "done":
             accuracy = outcome.get("best_val_accuracy")
-            told = "" if accuracy is None else f"{accuracy:.4f} at epoch {outcome['best_epoch']}, "
-            say(f"{head}{told}{seconds}")
+            words = "" if accuracy is None else f"{accuracy:.4f} at epoch {outcome['best_epoch']}, "
+            say(f"{head}{words}{seconds}")
         else:
             level = logging.ERROR if outcome["status"] == "failed" else logging.WARNING
             say(f"{head}{outcome['status']}", level)
@@ -165,8 +165,8 @@ class Display(Watcher):
 
     def _variant(self, run: plan.Run) -> str:
         values = run.job.values
-        told = [f"{key_text(key)}={values[key]}" for key in self.planned.factors if key in values]
-        return " ".join(told)
+        words = [f"{key_text(key)}={values[key]}" for key in self.planned.factors if key in values]
+        return " ".join(words)
 
     def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
         accuracy = outcome.get("best_val_accuracy")

@@ -137,16 +137,16 @@ def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
     states: Counter[str] = Counter()
     pending = {run.run_id for run in planned.pending}
     for run in planned.runs:
-        told = outcomes.get(run.run_id)
-        if told is None and run.run_id in pending:
+        outcome = outcomes.get(run.run_id)
+        if outcome is None and run.run_id in pending:
             states["not trained"] += 1
             continue
-        told = told or {**run.result, "directory": str(run.directory)}
-        states[told["status"]] += 1
-        if told["status"] != "done":
-            log = Path(told["directory"]).resolve() / "run.log"
-            line = f"{told['status'].capitalize()}: {told['error']}\n  see {log}"
-            say(line, ERROR if told["status"] == "failed" else WARNING)
+        outcome = outcome or {**run.result, "directory": str(run.directory)}
+        states[outcome["status"]] += 1
+        if outcome["status"] != "done":
+            log = Path(outcome["directory"]).resolve() / "run.log"
+            line = f"{outcome['status'].capitalize()}: {outcome['error']}\n  see {log}"
+            say(line, ERROR if outcome["status"] == "failed" else WARNING)
     if len(planned.runs) == 1 and not pending:
         for line in last_lines(planned.runs[0].result, planned.runs[0].directory):
             say(line)

@@ -269,8 +269,8 @@ def result_of(run: Run, record: Record, device: str) -> Result:
 
 
 def outcome_of(result: dict[str, Any], directory: Path) -> dict[str, Any]:
-    told = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
-    return {**told, "directory": str(directory)}
+    kept = {key: result[key] for key in ("status", "error", "best_val_accuracy", "best_epoch")}
+    return {**kept, "directory": str(directory)}
 
 
 def last_lines(result: Mapping[str, Any], directory: Path) -> list[str]:

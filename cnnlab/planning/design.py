@@ -50,9 +50,9 @@ def cells(values: Values, design: str, baseline: Mapping[str, str]) -> Iterator[
 def _zipped(values: Values) -> Iterator[dict[str, str]]:
     factors = {key: len(each) for key, each in values.items() if len(each) > 1}
     if len(set(factors.values())) > 1:
-        told = ", ".join(f"{key_text(key)} has {length}" for key, length in factors.items())
+        counts = ", ".join(f"{key_text(key)} has {length}" for key, length in factors.items())
         raise Refused(
-            f"sweep.design=zip: the factors go in step, so each needs as many values; {told}."
+            f"sweep.design=zip: the factors go in step, so each needs as many values; {counts}."
         )
     for index in range(max(factors.values(), default=1)):
         yield {key: each[index] if len(each) > 1 else each[0] for key, each in values.items()}

@@ -115,14 +115,14 @@ def _seeds(
         seeds = [int(t) if t.isdecimal() else parsed(f"seed={t}").value() for t in texts]
     else:
         seeds = [base]
-    told = "seeds" if given is not None and typed is None else "seed"
+    keyed = "seeds" if given is not None and typed is None else "seed"
     if not seeds:
-        found.faults.append(f"{told}=[]: give at least one seed.")
+        found.faults.append(f"{keyed}=[]: give at least one seed.")
     times = Counter(map(_hashable, seeds))
     twice = [seed for seed, count in times.items() if count > 1]
     if twice:
         found.faults.append(
-            f"{told}={','.join(map(str, seeds))}: {twice[0]} is given twice; a seed's run is the "
+            f"{keyed}={','.join(map(str, seeds))}: {twice[0]} is given twice; a seed's run is the "
             "same each time."
         )
     return list(times)

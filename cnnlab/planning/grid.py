@@ -148,8 +148,10 @@ class Grid:
         if found.faults:
             return
         if self.excluded and not found.jobs:
-            told = ", ".join(f'"{text}"' for text in self.excluded)
-            found.faults.append(f"sweep.exclude=[{told}]: excludes every variant; nothing is left.")
+            listed = ", ".join(f'"{text}"' for text in self.excluded)
+            found.faults.append(
+                f"sweep.exclude=[{listed}]: excludes every variant; nothing is left."
+            )
             return
         for text, times in self.excludes.items():
             if not times:

@@ -18,9 +18,9 @@ def has(
         node: Any = choices if key in GROUPS else config
         for name in [key] if key in GROUPS else key.split("."):
             node = node[name]
-        told = "null" if node is None else str(node)
-        told = told.lower() if isinstance(node, bool) else told
-        if not any(same(told, text) for text in texts):
+        typed = "null" if node is None else str(node)
+        typed = typed.lower() if isinstance(node, bool) else typed
+        if not any(same(typed, text) for text in texts):
             return False
     return True
 

@@ -290,9 +290,9 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     checked = set()
     for job in jobs:
         config, data = job.config, load(job.config.data)
-        told = (config.device, config.precision, config.evaluate_test)
+        asked_for = (config.device, config.precision, config.evaluate_test)
         structure = json.dumps(
-            [config.model, config.norm, config.activation, data.shape, data.fingerprint, told]
+            [config.model, config.norm, config.activation, data.shape, data.fingerprint, asked_for]
         )
         if structure in checked:
             continue

@@ -46,9 +46,9 @@ class Checkpoint:
 
 def write(directory: Path, checkpoint: Checkpoint) -> None:
     """Replaces a directory's checkpoint."""
-    told = {name: value for name, value in vars(checkpoint).items() if name != "tensors"}
+    meta = {name: value for name, value in vars(checkpoint).items() if name != "tensors"}
     with whole(directory / NAME) as file:
-        file.write(save(checkpoint.tensors, metadata={_KEY: json.dumps(told)}))
+        file.write(save(checkpoint.tensors, metadata={_KEY: json.dumps(meta)}))
 
 
 def read(directory: Path, *, tensors: bool = True) -> Checkpoint | None:
@@ -60,9 +60,9 @@ def read(directory: Path, *, tensors: bool = True) -> Checkpoint | None:
     """
     try:
         with safe_open(directory / NAME, framework="numpy") as file:
-            told = json.loads((file.metadata() or {})[_KEY])
+            meta = json.loads((file.metadata() or {})[_KEY])
             arrays = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-        found = Checkpoint(**told, tensors=arrays)
+        found = Checkpoint(**meta, tensors=arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    return found if asdict(found).keys() == told.keys() | {"tensors"} else None
+    return found if asdict(found).keys() == meta.keys() | {"tensors"} else None

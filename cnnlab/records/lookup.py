@@ -98,7 +98,7 @@ def strangers(folder: Path, known: Iterable[str]) -> list[str]:
         folder: of the sweep
         known: the names of the directories that its runs have
     """
-    told = []
+    strange = []
     kept = {*known, "plan.json", "plan.unreadable.json", "report", writer.ASIDE}
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -108,15 +108,15 @@ def strangers(folder: Path, known: Iterable[str]) -> list[str]:
         if entry.name in kept or entry.name.startswith("."):
             continue
         if not entry.is_dir(follow_symlinks=False):
-            told.append(f"{entry.path}: no record")
+            strange.append(f"{entry.path}: no record")
             continue
         candidate, reason = _look(Path(entry.path))
         if reason is not None:
-            told.append(f"{entry.path}: {reason}")
+            strange.append(f"{entry.path}: {reason}")
         elif not candidate:
             empty = not os.listdir(entry.path)
-            told.append(f"{entry.path}: {'an empty folder' if empty else 'no record'}")
-    return told
+            strange.append(f"{entry.path}: {'an empty folder' if empty else 'no record'}")
+    return strange
 
 
 def free(directory: Path, run_id: str) -> Path:

@@ -133,21 +133,21 @@ def parsed(data: bytes) -> dict[str, Any]:
     """
     try:
         text = data.decode()
-        told = json.loads(text)
+        found = json.loads(text)
         if "\\u" in text:  # half a surrogate pair is a str that no file can hold
-            json.dumps(told, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False).encode()
     except UnicodeError:
         raise Damaged("it is not UTF-8") from None
     except (ValueError, RecursionError):
         raise Damaged("it is cut short, or is no JSON") from None
-    if not isinstance(told, dict) or "schema_version" not in told:
+    if not isinstance(found, dict) or "schema_version" not in found:
         raise Damaged("it is incomplete: it has no schema_version")
-    if told["schema_version"] != SCHEMA_VERSION:
+    if found["schema_version"] != SCHEMA_VERSION:
         raise Damaged(
-            f"it is of schema version {str(told['schema_version'])[:20]}; this program reads "
+            f"it is of schema version {str(found['schema_version'])[:20]}; this program reads "
             f"version {SCHEMA_VERSION}"
         )
-    return told
+    return found
 
 
 def number(value: Any) -> bool:

@@ -28,8 +28,8 @@ def analysed(sweep: Sweep, asked: Settings) -> Analysis:
         Refused: if there is nothing, or the baseline is not in it
     """
     if sweep.runs.empty:
-        told = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
-        raise Refused(told or "it has no plan.json that can be read, and no results.")
+        reasons = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
+        raise Refused(reasons or "it has no plan.json that can be read, and no results.")
     smallest = asked.smallest_effect / 100
     return analyse(sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest)
 

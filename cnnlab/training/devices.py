@@ -59,14 +59,14 @@ def environments(
         raise Refused(faults)
     if visible:
         chosen = [visible[index] for index in (devices or range(len(visible)))]
-        slots = [{"CUDA_VISIBLE_DEVICES": name} for _ in range(per_device) for name in chosen]
+        each_worker = [{"CUDA_VISIBLE_DEVICES": name} for _ in range(per_device) for name in chosen]
     elif fixed or device in ("cuda", "mps"):
-        slots = [{}] * per_device
+        each_worker = [{}] * per_device
     else:
-        slots = [{}] * _cores()
+        each_worker = [{}] * _cores()
     if workers is None:
-        return slots
-    return [slots[index % len(slots)] for index in range(workers)]
+        return each_worker
+    return [each_worker[index % len(each_worker)] for index in range(workers)]
 
 
 def absent(device: str) -> str | None:

@@ -138,7 +138,7 @@ def a_folder(path: Path) -> None:
 def rows_missing(path: Path) -> None:
     with np.load(path) as file:
         kept = dict(file)
-    np.savez(path, told=kept["told"], rows=kept["rows"][:-1])
+    np.savez(path, head=kept["head"], rows=kept["rows"][:-1])
 
 
 def pickled(path: Path) -> None:
@@ -149,8 +149,8 @@ def pickled(path: Path) -> None:
             return os.mkdir, ("exploded",)
 
     with np.load(path) as file:
-        told = file["told"]
-    np.savez(path, told=told, rows=np.array([Bomb()], dtype=object))
+        told = file["head"]
+    np.savez(path, head=told, rows=np.array([Bomb()], dtype=object))
 
 
 @pytest.mark.parametrize("damage", [cut, garbage, empty, a_folder, rows_missing, pickled])

@@ -47,7 +47,7 @@ class WorkersBroken(RuntimeError):
 class _Member:
     """A worker, as the pool sees it."""
 
-    slot: int
+    index: int
     process: BaseProcess
     connection: Connection
     ready: bool = False
@@ -167,10 +167,10 @@ class Pool:
                 self._assign_solo()
             return
         coming = sum(not member.ready for member in self._members.values())
-        for slot in range(len(self.environments)):
-            member = self._members.get(slot)
+        for index in range(len(self.environments)):
+            member = self._members.get(index)
             if member is None and coming < len(self._queue):
-                self._start(slot)
+                self._start(index)
                 coming += 1
             elif member is not None and member.ready and not member.working and self._queue:
                 self._give(member, self._queue.popleft())
@@ -197,13 +197,13 @@ class Pool:
         self.watcher.started(numbers)
         self._send(member, ({number: self._payloads[number] for number in numbers}, alone))
 
-    def _start(self, slot: int) -> None:
+    def _start(self, index: int) -> None:
         ours, theirs = CONTEXT.Pipe()
         process = CONTEXT.Process(
             target=worker.main,
-            args=(theirs, self.setup, dict(self.environments[slot]), self.inherited),
+            args=(theirs, self.setup, dict(self.environments[index]), self.inherited),
             daemon=True,
-            name=f"cnnlab-worker-{slot}",
+            name=f"cnnlab-worker-{index}",
         )
         try:
             process.start()
@@ -213,7 +213,7 @@ class Pool:
             return
         finally:
             theirs.close()
-        self._members[slot] = _Member(slot, process, ours)
+        self._members[index] = _Member(index, process, ours)
 
     def _fail_to_start(self, reason: str) -> None:
         self._stillborn += 1
@@ -325,7 +325,7 @@ class Pool:
 
     def _dismiss(self, member: _Member) -> None:
         """Ends a worker, whatever it does."""
-        self._members.pop(member.slot, None)
+        self._members.pop(member.index, None)
         member.connection.close()
         member.process.kill()
         member.process.join()

@@ -30,10 +30,10 @@ def load(folder: Path) -> dict[str, Found]:
     """What was read of a sweep, by directory; empty if that is not known."""
     try:
         with open(folder / NAME, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            told, rows = json.loads(file["told"].tobytes()), file["rows"]
-        if told["version"] != VERSION:
+            head, rows = json.loads(file["head"].tobytes()), file["rows"]
+        if head["version"] != VERSION:
             return {}
-        return _unpacked(told["runs"], rows, told["sources"])
+        return _unpacked(head["runs"], rows, head["sources"])
     except Exception:  # whatever is wrong with it, the records themselves are there
         return {}
 
@@ -47,10 +47,10 @@ def save(folder: Path, found: Mapping[str, Found]) -> None:
     }
     # Most runs share theirs; `code` names them.
     sources = {each.values["code"]: each.sources for each in lasting.values() if each.sources}
-    told = json.dumps({"version": VERSION, "runs": runs, "sources": sources}).encode()
+    head = json.dumps({"version": VERSION, "runs": runs, "sources": sources}).encode()
     rows = np.concatenate([NONE, *(each.rows for each in lasting.values())])
     buffer = io.BytesIO()
-    np.savez(buffer, told=np.frombuffer(told, dtype=np.uint8), rows=rows)
+    np.savez(buffer, head=np.frombuffer(head, dtype=np.uint8), rows=rows)
     try:
         write_file(folder / NAME, buffer.getvalue())
     except OSError:  # no rights, or a full disk: the next report reads everything once more

@@ -34,10 +34,10 @@ def notices(runs: Sequence[Run], table: pd.DataFrame, factors: Sequence[str]) ->
         if run.found.sources:
             codes[names[places[run.run_id]]][run.found.values["code"]] = run.found.sources
     unknown = sum(not run.found.sources for run in finished)
-    told = [*_within(codes), *_between(codes)]
+    said = [*_within(codes), *_between(codes)]
     if unknown:
-        told.append(f"Code unknown: {unknown:,} of {len(finished):,} runs, of an older version.")
-    return told
+        said.append(f"Code unknown: {unknown:,} of {len(finished):,} runs, of an older version.")
+    return said
 
 
 def _within(codes: Mapping[str, Mapping[str, Sources]]) -> Iterator[str]:

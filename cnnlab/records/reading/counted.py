@@ -145,5 +145,5 @@ def _place(folder: Path, directory: str, file: str = "") -> str:
 
 
 def _hash(plan: planned.Planned, stamps: Mapping[str, Any], problems: list[Problem]) -> str:
-    told = [kept_cache.VERSION, plan.stamp, sorted(stamps.items()), list(map(str, problems))]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    parts = [kept_cache.VERSION, plan.stamp, sorted(stamps.items()), list(map(str, problems))]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

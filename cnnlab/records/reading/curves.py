@@ -40,11 +40,11 @@ def parse(files: Sequence[bytes]) -> list[tuple[np.ndarray, list[str]]]:
         is missing or cannot be; and a sentence for each fault
     """
     faults: list[list[str]] = [[] for _ in files]
-    bodies = [_sound(data, told) for data, told in zip(files, faults, strict=True)]
+    bodies = [_sound(data, own) for data, own in zip(files, faults, strict=True)]
     counts = np.array([body.count(b"\n") for body in bodies], dtype=int)
     joined = b"".join(bodies)
     if not joined:
-        return [(NONE, told) for told in faults]
+        return [(NONE, own) for own in faults]
     table = pd.read_csv(io.BytesIO(joined), header=None, names=METRICS, dtype=float).to_numpy()
     table, counts = _ascending(table, counts, faults)
     _only_numbers(table, counts, faults)

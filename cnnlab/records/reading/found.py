@@ -149,8 +149,8 @@ def read(
             found[name] = known[name]
         else:
             found[name], tables[name] = _record(f"{folder}/{name}", each)
-    told = curves.parse(list(tables.values()))
-    for name, (rows, faults) in zip(tables, told, strict=True):
+    parsed = curves.parse(list(tables.values()))
+    for name, (rows, faults) in zip(tables, parsed, strict=True):
         _add_curve(found[name], rows, faults)
     return found
 
@@ -181,33 +181,33 @@ def _remedy(damaged: Damaged) -> str:
     return AGAIN
 
 
-def _take(found: Found, told: Mapping[str, Any]) -> None:
+def _take(found: Found, result: Mapping[str, Any]) -> None:
     """Takes over what a report needs of a result.
 
     Raises:
         Damaged: if its settings are none
     """
     if found.stamps[2]:
-        found.settings = _settings(told)
-    values = {name: told[name] for name in (*MEASURED, *TOLD)}
+        found.settings = _settings(result)
+    values = {name: result[name] for name in (*MEASURED, *TOLD)}
     for name in MEASURED:
         value = values[name]
         if value is not None and not (number(value) and _possible(name, value)):
             values[name] = None
             what = f"{name} is {str(value)[:40]}, which it cannot be. It does not count"
             found.problems.append(["result.json", what, AGAIN])
-    values["code"] = code_of(told["sources"])
-    found.status, found.run_id, found.values = told["status"], told["run_id"], values
-    found.sources = told["sources"]
+    values["code"] = code_of(result["sources"])
+    found.status, found.run_id, found.values = result["status"], result["run_id"], values
+    found.sources = result["sources"]
 
 
 def _possible(name: str, value: float) -> bool:
     return value >= 0 and (value <= 1 or not name.endswith("accuracy"))
 
 
-def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(result: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        found = settings(told["config"], told["choices"], told["data_fingerprint"])
+        found = settings(result["config"], result["choices"], result["data_fingerprint"])
     except (AttributeError, KeyError, TypeError):
         raise Damaged("its config and choices do not fit together") from None
     if not all(map(setting, found.values())):

@@ -48,18 +48,18 @@ def read(folder: Path, reserved: frozenset[str]) -> Planned:
         data = content(str(path), seen)
         if data is None:
             return Planned(seen, problems=[Problem(place, f"there is none. {UNCOUNTED}", AGAIN)])
-        told = plan_file.parsed_plan(data)
-        _check(told["runs"], reserved)
+        plan = plan_file.parsed_plan(data)
+        _check(plan["runs"], reserved)
     except Damaged as damaged:
         return Planned(seen, problems=[Problem(place, f"{damaged}. {UNCOUNTED}", AGAIN)])
     runs: dict[str, dict[str, Any]] = {}
-    for run in told["runs"]:
+    for run in plan["runs"]:
         runs.setdefault(run["run_id"], run)
     problems = []
-    if len(runs) < len(told["runs"]):
+    if len(runs) < len(plan["runs"]):
         what = "it names a run twice. The first of each counts"
         problems = [Problem(place, what, AGAIN)]
-    return Planned(seen, True, runs, told["factors"], told["baseline"], told["question"], problems)
+    return Planned(seen, True, runs, plan["factors"], plan["baseline"], plan["question"], problems)
 
 
 def _check(runs: Iterable[Mapping[str, Any]], reserved: frozenset[str]) -> None:

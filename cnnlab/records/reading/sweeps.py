@@ -169,16 +169,16 @@ def _sweep(
 
 def _refuse_different_data(parts: Mapping[str, Part]) -> None:
     """Raises Refused if the sweeps are not all on the same data."""
-    told = {}
+    data_of = {}
     for name, part in parts.items():
         rows = [run.settings for run in part.runs.values()]
         data = {(row.get("data.fingerprint"), row.get("data")) for row in rows}
         if data:
-            told[name] = data
-    if len({frozenset(mark for mark, _ in data) for data in told.values()}) > 1:
+            data_of[name] = data
+    if len({frozenset(mark for mark, _ in data) for data in data_of.values()}) > 1:
         lines = "; ".join(
             f"{name} is on {', '.join(sorted(f'{what} ({mark})' for mark, what in data))}"
-            for name, data in told.items()
+            for name, data in data_of.items()
         )
         raise Refused(f"Sweeps on different data are not compared: {lines}. Report each by itself.")
 

@@ -95,7 +95,7 @@ def _of_runs(runs: Sequence[Run], names: Mapping[str, str]) -> pd.DataFrame:
         runs: in the table's order
         names: of the factors' columns, by key
     """
-    told = [run.found.values for run in runs]
+    of_runs = [run.found.values for run in runs]
     metrics = dict.fromkeys(metric for run in runs for metric in run.published)
     return pd.DataFrame(
         {
@@ -105,13 +105,13 @@ def _of_runs(runs: Sequence[Run], names: Mapping[str, str]) -> pd.DataFrame:
             **{name: [run.settings.get(key, "-") for run in runs] for key, name in names.items()},
             "seed": [run.settings.get("seed") for run in runs],
             "status": [run.found.status for run in runs],
-            "error": pd.Series([each.get("error") for each in told], dtype=object),
+            "error": pd.Series([each.get("error") for each in of_runs], dtype=object),
             "epoch": [int(run.found.rows[-1, 0]) if len(run.found.rows) else 0 for run in runs],
             "fingerprint": [run.settings.get("data.fingerprint") for run in runs],
-            "device": pd.Series([each.get("device") for each in told], dtype=object),
-            "stack_size": _numbers([each.get("stack_size") for each in told]),
-            "code": pd.Series([each.get("code") for each in told], dtype=object),
-            **{name: _numbers([each.get(name) for each in told]) for name in MEASURED},
+            "device": pd.Series([each.get("device") for each in of_runs], dtype=object),
+            "stack_size": _numbers([each.get("stack_size") for each in of_runs]),
+            "code": pd.Series([each.get("code") for each in of_runs], dtype=object),
+            **{name: _numbers([each.get(name) for each in of_runs]) for name in MEASURED},
             **{
                 f"published.{metric}": _numbers([run.published.get(metric) for run in runs])
                 for metric in metrics
