@@ -55,7 +55,7 @@ def environments(planned: Plan) -> list[dict[str, str]]:
     """Of our launcher's workers."""
     device = planned.runs[0].job.config.device
     settings = devices.chosen(planned.hydra["launcher"])
-    given = planned.hydra["job"]["env_set"]
+    given = {key: str(value) for key, value in planned.hydra["job"]["env_set"].items()}
     return [{**each, **given} for each in devices.environments(**settings, device=device)]
 
 

@@ -14,6 +14,17 @@ from cnnlab.planning.grid import Expansion, Grid
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
 
+OF_HYDRAS_JOBS = (
+    "hydra.job.chdir",
+    "hydra.job.env_copy",
+    "hydra.output_subdir",
+    "hydra.callbacks",
+    "hydra/callbacks",
+    "hydra.job_logging",
+    "hydra/job_logging",
+)
+"""Hydra's settings that only matter where Hydra itself runs the jobs."""
+
 
 def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     """The jobs of a command.
@@ -85,6 +96,12 @@ def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:
     known = [f"hydra.launcher.{name}" for name in SETTINGS]
     ours = not any(other.startswith("hydra/launcher=") for other in hydras)
     key = override.key_or_group
+    if ours and key.startswith(OF_HYDRAS_JOBS):
+        faults.append(
+            f"{text}: our workers train a planned run as it is, without Hydra. "
+            "hydra/launcher=basic does what this asks for."
+        )
+        return False
     if ours and key.startswith("hydra.launcher.") and key not in known:
         faults.append(unknown_key(key, known))
         return False

@@ -179,6 +179,8 @@ def test_the_limit_can_be_raised_to_what_the_sentence_says():
         ("hydra.launcher.timeout=0", "must be seconds above 0"),
         ("hydra.launcher.timeout=-1", "must be seconds above 0"),
         ("hydra.launcher.devices=[0]", "visible here: none"),
+        ("hydra.job.chdir=true", "hydra/launcher=basic"),
+        ("+hydra.callbacks.mine=1", "hydra/launcher=basic"),
         ("hydra.launcher.devices=[]", "name each device once"),
         ("hydra.sweep.dir=x", "the plan decides this"),
         ("hydra.launcher=null", "hydra.launcher"),
