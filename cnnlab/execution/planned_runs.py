@@ -1,6 +1,7 @@
 """What our workers do: they train planned runs, several as one model, and leave their records."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from cnnlab.config.schema import Command
@@ -44,9 +45,9 @@ class PlannedRuns:
         begun: dict[int, task.Begun] = {}
         for place, number in enumerate(numbers):
             try:
-                started = task.begin(runs[number], self.command, place)
+                write = partial(self.files.write, number=number)
+                started = task.begin(runs[number], self.command, place, write)
                 if isinstance(started, task.Begun):
-                    self.files.write(started.run, number)
                     begun[place] = started
                 else:
                     answer(place, started)

@@ -77,13 +77,19 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     return answers[0]
 
 
-def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
+def begin(
+    run: Run,
+    command: Command,
+    place: int = 0,
+    prepare: Callable[[Run], None] = lambda run: None,
+) -> Begun | dict[str, Any]:
     """Takes a run in hand: its lock, its log, its record.
 
     Args:
         run: as it was planned; what lies in its directory may be another's by now
         command: what is said of the sweep as a whole
         place: among the runs that are trained together
+        prepare: called with the run where it is to be trained, before its record is opened
 
     Returns:
         what `go_on` takes; or of a run that is finished what `train_one` returns
@@ -92,7 +98,7 @@ def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
         cnnlab.core.events.Later, DiskFull: what only the launcher can see to
     """
     own = run.directory.parent
-    outputs = Path(run.job.config.outputs).expanduser().resolve()
+    outputs = own.parent
     with ExitStack() as stack:
         try:
             stack.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
@@ -115,6 +121,7 @@ def begin(run: Run, command: Command, place: int = 0) -> Begun | dict[str, Any]:
             stack.enter_context(logged_to(directory / "run.log", place))
             if result and there.changed:
                 log.warning("Trained anew: another code of %s now.", ", ".join(there.changed))
+            prepare(run)
             return _recorded(run, place, stack)
 
 

@@ -43,7 +43,7 @@ def _missing(analysis: Analysis) -> None:
     troubled = runs[runs["status"].isin(["failed", "diverged"])]
     for run in troubled.head(MOST_TOLD).to_dict("records"):
         say(f"{run['status'].capitalize()}: {run['directory']}: {run['error']}")
-    problems = [f"{each.path}: {each.what} {each.remedy}" for each in analysis.sweep.problems]
+    problems = [f"{each.path}: {each.what}. {each.remedy}" for each in analysis.sweep.problems]
     for problem in problems[:MOST_TOLD]:
         say(f"Damaged: {problem}", level=30)
     more = max(0, len(troubled) - MOST_TOLD) + max(0, len(problems) - MOST_TOLD)

@@ -76,7 +76,7 @@ def _smaller(drawn: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _tables(analysis: Analysis) -> dict[str, str]:
-    problems = [f"{each.path}: {each.what} {each.remedy}" for each in analysis.sweep.problems]
+    problems = [f"{each.path}: {each.what}. {each.remedy}" for each in analysis.sweep.problems]
     counts = ", ".join(f"{n:,} {state}" for state, n in analysis.sweep.counts.items() if n)
     found = {
         "runs.csv": csv(analysis.sweep.runs.drop(columns="variant")),
