@@ -78,6 +78,8 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
             with open_dict(config):
                 del config.hydra
             return OmegaConf.to_container(config, resolve=False), hydra
+        except yaml.YAMLError as error:
+            raise Refused(f"No valid YAML: {' '.join(str(error).split())}.") from error
         except (HydraException, OmegaConfBaseException) as error:
             cause = error.__cause__  # Hydra's own text often says less than that
             reason = f": {str(cause).splitlines()[0]}" if isinstance(cause, ValueError) else ""

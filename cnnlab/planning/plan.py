@@ -12,7 +12,7 @@ from typing import Any
 
 from cnnlab.config.launcher import Limits, is_ours
 from cnnlab.config.schema import Command, key_text
-from cnnlab.core.errors import Refused
+from cnnlab.core.errors import Refused, one_line
 from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
@@ -301,6 +301,9 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
             assemble(config, data.shape, len(data.classes))
         except ValueError as error:
             faults.append(str(error))
+        except Exception as error:  # whatever a part's own code raises
+            typed = " ".join(f"{key_text(key)}={value}" for key, value in job.values.items())
+            faults.append(f"{typed}: its model cannot be built: {one_line(error)}.")
         if config.evaluate_test and data.test is None:
             faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
         if config.precision == "tf32" and resolve(config.device).type != "cuda":
