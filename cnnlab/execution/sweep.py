@@ -1,6 +1,7 @@
 """One sweep from its plan to its last line: sets aside, launches, counts, says what is wrong."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from logging import ERROR, WARNING
 from pathlib import Path
@@ -73,6 +74,9 @@ def _make_room(planned: Plan) -> None:
     """Sets aside the old records of what is trained again; tidies the others that are finished."""
     force = planned.command.force
     for run in planned.runs:
+        if run.superseded is not None and run.superseded.exists():
+            with suppress(locks.Busy), locks.held(planned.outputs, run.run_id, wait=False):
+                writer.set_aside(run.superseded)
         again = force or run.state == "outdated"
         if not run.directory.exists() or not (again or run.state in FINISHED):
             continue

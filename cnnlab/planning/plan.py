@@ -36,6 +36,7 @@ class Run:
         result: of result.json, if there is one that can be read
         epoch: the last finished one of an unfinished run
         outdated: the files whose code is another than that of the result; empty where it counts
+        superseded: an outdated record of the run in the sweep's folder, beside that one
     """
 
     run_id: str
@@ -45,6 +46,7 @@ class Run:
     result: Mapping[str, Any] | None
     epoch: int = 0
     outdated: tuple[str, ...] = ()
+    superseded: Path | None = None
 
     @property
     def state(self) -> str:
@@ -215,7 +217,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         fingerprint = load(job.config.data).fingerprint
         there = found.get(identity)
         if there is not None:
-            state = (there.directory, there.result, there.epoch, there.changed)
+            state = (there.directory, there.result, there.epoch, there.changed, there.superseded)
         else:
             fresh = lookup.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
             state = (fresh, None)

@@ -21,6 +21,7 @@ class Found:
         epoch: the last finished one of an unfinished run that can be continued
         sources: the code that it was trained with; None where that is not known
         changed: the files whose code is another now, where that makes the record outdated
+        superseded: an outdated record of the run in the sweep's own folder, beside this one
     """
 
     directory: Path
@@ -28,6 +29,7 @@ class Found:
     epoch: int = 0
     sources: Mapping[str, str] | None = None
     changed: tuple[str, ...] = ()
+    superseded: Path | None = None
 
     def beside(self, sources: Mapping[str, str]) -> "Found":
         """The same, seen from the code of today: a checkpoint of other code is not continued."""
@@ -86,9 +88,17 @@ def find(
                     each = each.beside(code[identity])
                 if each.changed and folder != own:
                     continue
-                if identity not in found or each.rank < found[identity].rank:
-                    found[identity] = each
+                found[identity] = _better(found.get(identity), each)
     return found, useless
+
+
+def _better(one: Found | None, other: Found) -> Found:
+    """The one of two records of a run in which more is done; an outdated one beside it is noted."""
+    if one is None:
+        return other
+    best, rest = (other, one) if other.rank < one.rank else (one, other)
+    old = rest.changed and not best.changed and rest.result
+    return replace(best, superseded=rest.directory) if old else best
 
 
 def strangers(folder: Path, known: Iterable[str]) -> list[str]:

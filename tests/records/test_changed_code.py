@@ -81,6 +81,21 @@ def test_a_run_whose_models_file_was_edited_is_trained_anew(project, launcher):
     assert "Changed since" not in printed
 
 
+def test_an_outdated_record_whose_run_another_sweep_trained_anew_is_set_aside(project):
+    typed(project)
+    old = only(project / "outputs/s")
+    without_bias(project)
+    typed(project, "name=t")
+    printed = typed(project)
+    assert "0 to train" in printed
+    assert "in sweep t" in printed
+    assert results(project / "outputs/s") == {}
+    assert only(project / "outputs/s/aside") == old
+    done = command("report", "name=s", cwd=project, environment={"PYTHONPATH": str(project)})
+    assert "Damaged" not in done.stdout
+    assert f"{only(project / 'outputs/t')['best_val_accuracy']:.4f}" in done.stdout
+
+
 def test_kept_as_they_are_old_numbers_are_not_pooled_with_new_ones_without_a_word(project):
     typed(project, "norm=bn,none")
     without_bias(project)
