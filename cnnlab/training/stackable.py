@@ -4,8 +4,10 @@ What a model is can be read (`training.structure`); what its code does, and what
 does with the numbers of several runs, shows only when it runs.
 """
 
+import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from cnnlab.training.trainer import update_of
 
 
 def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Uses a model alone, and as two.
+    """Uses a model alone, and as two: its output, and in training its gradients.
 
     Args:
         model: on the CPU; images go through it, which changes its buffers
@@ -29,15 +31,25 @@ def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:
             generator that all variants would share, or notes something in itself
     """
     name = type(model).__name__
-    images = torch.rand(2, 2, *shape, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 8, *shape, generator=torch.Generator().manual_seed(0))
     before, draws = structure(model.train()), _draws()
     try:
         for training in (True, False):
-            with torch.no_grad():
-                together = Stack([model, model])(images, training=training)
-                alone = torch.stack([model.train(training)(each) for each in images])
-            if not torch.allclose(together, alone, rtol=1e-3, atol=1e-4, equal_nan=True):
+            with torch.set_grad_enabled(training):
+                other = _another(model)
+                stack = Stack([model, other])
+                together = stack(images, training=training)
+                both = zip((model, other), images, strict=True)
+                alone = [each.train(training)(own) for each, own in both]
+            if not _near(together, torch.stack(alone)):
                 raise Unstackable(f"{name} gives other numbers as one of two")
+            if training:
+                found = _gradients(together, stack.parameters)
+                both = zip(alone, (model, other), strict=True)
+                each = [_gradients(out, dict(own.named_parameters())) for out, own in both]
+                # As one vector: a bias before a norm has a gradient of nothing but rounding.
+                if not _near(_flat([found]), _flat(each)):
+                    raise Unstackable(f"{name} gives other gradients as one of two")
     except Unstackable:
         raise
     except Exception as error:
@@ -46,6 +58,41 @@ def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:
         raise Unstackable(f"{name} draws from a generator that all variants would share")
     if before != structure(model.train()):
         raise Unstackable(f"{name} changes its attributes when it is used")
+
+
+def _another(model: nn.Module) -> nn.Module:
+    """A copy of a model with other weights, so that what is mixed up shows."""
+    copy = deepcopy(model)
+    with torch.no_grad():
+        for parameter in copy.parameters():
+            parameter.mul_(1.5)
+    return copy
+
+
+def _gradients(out: torch.Tensor, parameters: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Of a loss that depends on every number of the output; 0 where a parameter has no part."""
+    trained = {name: each for name, each in parameters.items() if each.requires_grad}
+    found = torch.autograd.grad(
+        out.square().sum(), list(trained.values()), allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(trained, found, strict=True))
+
+
+def _flat(gradients: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
+    """The numbers of two models, parameter by parameter.
+
+    Args:
+        gradients: one mapping of tensors of both, (2, ...), or one mapping for each model
+    """
+    parts = [[each[name] for each in gradients] for name in gradients[0]]
+    return torch.cat([torch.stack(own).flatten() for own in parts]) if parts else torch.zeros(0)
+
+
+def _near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal but for rounding, as a share of the largest number."""
+    scale = float(other.detach().abs().max()) if other.numel() else 0.0
+    atol = 1e-3 * scale if math.isfinite(scale) else 0.0
+    return torch.allclose(one, other, rtol=1e-3, atol=max(atol, 1e-6), equal_nan=True)
 
 
 def _draws() -> str:

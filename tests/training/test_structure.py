@@ -336,6 +336,38 @@ def test_models_of_any_parts_train_stacked_as_alone_or_are_refused(parts):
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
+class _Reversed(torch.autograd.Function):
+    """The identity, whose gradient is turned round (Ganin and Lempitsky 2015)."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return -gradient
+
+
+def through_a_function_of_its_own(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return x + _Reversed.apply(x)
+
+
+def through_a_hook_of_an_output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    doubled_x = 2 * x
+    if doubled_x.requires_grad:
+        doubled_x.register_hook(lambda gradient: -gradient)
+    return doubled_x
+
+
+@pytest.mark.parametrize("step", [through_a_function_of_its_own, through_a_hook_of_an_output])
+def test_a_model_whose_gradients_would_be_others_in_a_stack_is_refused(step):
+    """Its output is the same alone and as one of two; only training would be silently wrong."""
+    model = made(None, 1.0)
+    model.step = step
+    with pytest.raises(Unstackable):
+        tried(model, SHAPE)
+
+
 # --- what is said, and by hand
 
 
