@@ -12,8 +12,9 @@ import hydra
 from omegaconf import DictConfig
 
 from cnnlab.config.compat import hydra_options
-from cnnlab.config.compose import CONF, register_sweeps
+from cnnlab.config.compose import PRIMARY, register
 from cnnlab.config.launcher import Limits
+from cnnlab.core import project
 from cnnlab.execution.hydra_files import HydraFiles
 from cnnlab.execution.launching import environments
 from cnnlab.execution.workers.fork_server import warm_up
@@ -23,8 +24,8 @@ from cnnlab.planning import plan
 
 
 @hydra.main(
-    config_path=str(CONF),
-    config_name="config",
+    config_path=str(project.shipped("conf")),
+    config_name=PRIMARY,
     **hydra_options(),
 )
 def empty(config: DictConfig) -> None:
@@ -44,7 +45,7 @@ class Empty:
 
 
 if __name__ == "__main__":
-    register_sweeps()
+    register()
     if "-m" in sys.argv:
         empty()
     else:

@@ -100,7 +100,7 @@ def _result(run: Run, name: str, status: str, error: str | None, rows: list[tupl
             "macs": 2021360,
         }  # fmt: skip
     return Result(
-        run_id=run.run_id, name=name, status=status, error=error, config=asdict(run.job.config),
+        run_id=run.run_id, name=name, status=status, error=error, config=run.job.config.plain(),
         choices=run.job.choices, overrides=[], data_fingerprint=run.fingerprint,
         seconds=2.5 * len(rows), device="cpu", versions={"cnnlab": "made up"}, **found,
     )  # fmt: skip

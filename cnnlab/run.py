@@ -8,15 +8,17 @@ import gc
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
 from cnnlab.config.compat import arguments_parser, hydra_options
-from cnnlab.config.compose import CONF, GROUPS, options, register_sweeps
+from cnnlab.config.compose import PRIMARY, groups, options, register
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
+from cnnlab.core import project
 from cnnlab.core.console import console, labelled
 from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
 
@@ -32,8 +34,8 @@ EXAMPLES = """\
 
 
 @hydra.main(
-    config_path=str(CONF),
-    config_name="config",
+    config_path=str(project.shipped("conf")),
+    config_name=PRIMARY,
     **hydra_options(),
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
@@ -67,7 +69,11 @@ def _checked(arguments: list[str]) -> list[str]:
     Raises:
         Refused: if nothing may be trained
     """
-    if {"-h", "--help"} & set(arguments):
+    args, strange = arguments_parser().parse_known_intermixed_args(arguments)
+    if args.config_dir and not Path(args.config_dir).expanduser().is_dir():
+        raise Refused(f"--config-dir={args.config_dir}: no such folder.")
+    project.choose(args.config_dir)
+    if args.help:
         print(help_text())
         raise SystemExit(0)
     # Half of the time of --help, which needs none of it.
@@ -76,14 +82,13 @@ def _checked(arguments: list[str]) -> list[str]:
     from cnnlab.planning.expansion import expand
     from cnnlab.planning.grammar import is_hydras, normalise
 
-    register_sweeps()
-    args, strange = arguments_parser().parse_known_intermixed_args(arguments)
+    register()
     if strange:
         raise Refused(f"{' '.join(strange)}: no such option; see --help.")
-    if args.config_dir or args.config_name or args.config_path or args.experimental_rerun:
+    if args.config_name or args.config_path or args.experimental_rerun:
         raise Refused(
-            "--config-dir, --config-name, --config-path, --experimental-rerun: not used here. Put "
-            f"options into {CONF.name}/ and sweeps into sweeps/."
+            "--config-name, --config-path, --experimental-rerun: not used here. Put options into "
+            "conf/ and sweeps into sweeps/, in this folder or where --config-dir=.../conf says."
         )
     if sum((args.run, args.multirun, bool(args.cfg))) > 1:
         raise Refused("--run, --multirun and --cfg: give one of them.")
@@ -116,8 +121,8 @@ def help_text() -> str:
         "",
         "Groups, with their options:",
     ]
-    width = max(len(group) for group in (*GROUPS, "sweeps"))
-    for group in (*GROUPS, "sweeps"):
+    width = max(len(group) for group in (*groups(), "sweeps"))
+    for group in (*groups(), "sweeps"):
         found = ", ".join(options(group)) + (", or a positive number" if group == "lr" else "")
         lines += labelled(f"  {group:{width}}  ", found)
     lines += ["", "Keys:"]

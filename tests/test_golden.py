@@ -9,7 +9,6 @@ is made anew: where a change of the ids is meant, `SCHEMA_VERSION` is raised wit
 import csv
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ def sweep(tmp_path) -> Path:
 
 def test_every_option_and_key_keeps_its_run_id():
     ids = {
-        text: run_id(asdict(config_of(*text.split())), "fingerprint") for text in IDS["overrides"]
+        text: run_id(config_of(*text.split()).plain(), "fingerprint") for text in IDS["overrides"]
     }
     assert ids == IDS["overrides"]
 
@@ -79,7 +78,7 @@ def test_every_run_of_a_named_sweep_keeps_its_run_id(name):
     assert made.faults == []
     assert {
         " ".join(f"{key}={value}" for key, value in job.values.items()): run_id(
-            asdict(job.config), "fingerprint"
+            job.config.plain(), "fingerprint"
         )
         for job in made.jobs
     } == IDS["sweeps"][name]
@@ -90,7 +89,7 @@ def test_what_hydra_wrote_beside_a_record_still_composes_to_its_run(name):
     """With the data's own fingerprint, which no version of NumPy or scikit-learn may change."""
     folder = GOLDEN / "outputs" / "golden" / name
     config = config_of(*OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
-    assert run_id(asdict(config), load(config.data).fingerprint).startswith(name[-8:])
+    assert run_id(config.plain(), load(config.data).fingerprint).startswith(name[-8:])
 
 
 def test_the_same_command_trains_only_what_is_missing(sweep, tmp_path):

@@ -1,54 +1,181 @@
 """Putting configs together: the folders of options, and Hydra's composition of them."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cnnlab.config.compat import hydra_options, store
-from cnnlab.core.errors import Refused
-from cnnlab.core.provenance import ROOT
-
-CONF = ROOT / "conf"
-SWEEPS = ROOT / "sweeps"
+from cnnlab.core import project
+from cnnlab.core.errors import Refused, nearest
 
 GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
 """The config groups whose options are parts, in the order of a config."""
 
+PRIMARY = "_cnnlab"
+"""The config that Hydra begins with: config.yaml as it ships, with the project's own over it."""
 
-def options(group: str) -> list[str]:
-    """The names of a group's options: its yaml files; `folder/option` where it has folders."""
-    folder = SWEEPS if group == "sweeps" else CONF / group
-    found = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.yaml"))
-    return sorted(path.as_posix() for path in found)
+
+def groups() -> tuple[str, ...]:
+    """All config groups: those that cnnlab knows, then those of the project and of packages."""
+    return (*GROUPS, *own_groups())
+
+
+def own_groups() -> list[str]:
+    """The groups that a project adds: folders of conf/ with options, for its models."""
+    return list(_own_groups(project.conf()))
 
 
 @cache
-def register_sweeps() -> None:
-    """Tells Hydra of sweeps/, which lies beside conf/, as its config group `sweeps`.
+def _own_groups(conf: Path) -> tuple[str, ...]:
+    found = {
+        path.name
+        for folder in project.folders("conf")
+        for path in folder.iterdir()
+        if path.is_dir() and path.name.isidentifier() and next(path.rglob("*.yaml"), None)
+    }
+    return tuple(sorted(found - {*GROUPS, "hydra", "sweeps"}))
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's options: its yaml files; `folder/option` where it has folders."""
+    return sorted(_files(group))
+
+
+def file_of(group: str, option: str) -> Path:
+    """Where an option is written."""
+    return _files(group)[option]
+
+
+def _files(group: str) -> dict[str, Path]:
+    """A group's options, each with its file."""
+    name = "sweeps" if group == "sweeps" else "conf"
+    places = [path if name == "sweeps" else path / group for path in project.folders(name)]
+    return {
+        path.relative_to(place).with_suffix("").as_posix(): path
+        for place in reversed(places)
+        for path in place.rglob("*.yaml")
+    }
+
+
+def replaced(group: str, option: str | None) -> bool:
+    """Whether an option stands in the place of one that comes with cnnlab."""
+    theirs = project.shipped("conf") / group / f"{option}.yaml"
+    return theirs.exists() and file_of(group, option) != theirs
+
+
+def register() -> None:
+    """Tells Hydra of the primary config, and of the sweeps as its config group `sweeps`.
+
+    Raises:
+        Refused: if the project's config.yaml cannot be used
+    """
+    _register(project.conf())
+
+
+@lru_cache(maxsize=1)
+def _register(conf: Path) -> None:
+    store(name=PRIMARY, node=_primary())
+    for option in options("sweeps"):
+        try:
+            node = sweep(option)
+        except Refused:
+            continue  # said by the command that names it
+        group, _, name = f"sweeps/{option}".rpartition("/")
+        store(group=group, name=name, node=node, package="_global_")
+
+
+def sweep(option: str) -> dict[str, Any]:
+    """A named sweep, as Hydra has it.
 
     A group's option may stand at the top of a sweep file as on the command line: `norm: bn`.
 
     Raises:
-        Refused: if a file there is no YAML mapping
+        Refused: if its file is no YAML mapping
     """
-    for option in options("sweeps"):
-        path = SWEEPS / f"{option}.yaml"
-        try:
-            node = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise Refused(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(node, dict):
-            raise Refused(f"{path}: must hold keys and values, as the other sweeps do.")
-        for group in GROUPS:
-            chosen = node.get(group)
-            if isinstance(chosen, str):
-                node.setdefault("defaults", []).append({f"override /{group}": node.pop(group)})
-            elif group == "lr" and isinstance(chosen, int | float):
-                node["lr"] = {"base": chosen}
-        group, _, name = f"sweeps/{option}".rpartition("/")
-        store(group=group, name=name, node=node, package="_global_")
+    node = _read(file_of("sweeps", option))
+    for group in groups():
+        chosen = node.get(group)
+        if isinstance(chosen, str):
+            node.setdefault("defaults", []).append({f"override /{group}": node.pop(group)})
+        elif group == "lr" and isinstance(chosen, int | float):
+            node["lr"] = {"base": chosen}
+    return node
+
+
+def _primary() -> dict[str, Any]:
+    """The config of all defaults.
+
+    A project's conf/config.yaml may choose the default of any group, its own too, and of any key. A
+    group of its own of which nothing is said has the option `none`, or is not there.
+    """
+    from omegaconf import OmegaConf
+
+    node = _read(project.shipped("conf") / "config.yaml")
+    listed = node.pop("defaults")
+    chosen: dict[str, Any] = {
+        group: "none" if "none" in options(group) else None for group in own_groups()
+    }
+    for folder in reversed(project.folders("conf")):
+        path = folder / "config.yaml"
+        if path == project.shipped("conf") / "config.yaml" or not path.exists():
+            continue
+        own = _read(path)
+        chosen.update(_defaults(own.pop("defaults", []), path))
+        node = OmegaConf.to_container(OmegaConf.merge(node, own), resolve=False)
+    given = [_with(each, chosen) if isinstance(each, dict) else each for each in listed]
+    place = given.index("_self_")
+    more = [{group: option} for group, option in chosen.items()]
+    return {"defaults": [*given[:place], *more, *given[place:]], **node}
+
+
+def _with(entry: Mapping[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a defaults list, with what is chosen instead, which is taken out of `chosen`."""
+    return {group: chosen.pop(group, option) for group, option in entry.items()}
+
+
+def _defaults(listed: Any, path: Path) -> dict[str, Any]:
+    """What a project's config.yaml chooses, by group."""
+    known = [*groups(), "override hydra/launcher", "override hydra/sweeper"]
+    entries = (
+        [each for each in listed if each != "_self_"] if isinstance(listed, list) else [listed]
+    )
+    chosen: dict[str, Any] = {}
+    for entry in entries:
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            raise Refused(
+                f"{path}: defaults: {entry}: write a list of groups with an option each, as in "
+                "`- model: simplenn`."
+            )
+        ((group, option),) = entry.items()
+        if group not in known:
+            raise Refused(
+                f"{path}: defaults: {group}: no such group.{nearest(str(group), known)} "
+                f"Allowed: {', '.join(known)}."
+            )
+        chosen[group] = option
+    return chosen
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A yaml file's keys and values; interpolations as they are written.
+
+    Raises:
+        Refused: if it is no YAML mapping, or has a key twice
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, OmegaConfBaseException) as error:
+        raise Refused(f"{path}: no valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(node, dict):
+        raise Refused(f"{path}: must hold keys and values.")
+    return node
 
 
 def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,11 +196,12 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
     from omegaconf import OmegaConf, open_dict
     from omegaconf.errors import OmegaConfBaseException
 
-    register_sweeps()
+    register()
     running = GlobalHydra.instance().is_initialized()
-    with nullcontext() if running else initialize_config_dir(str(CONF), **hydra_options()):
+    shipped = str(project.shipped("conf"))
+    with nullcontext() if running else initialize_config_dir(shipped, **hydra_options()):
         try:
-            config = hydra_compose("config", list(overrides), return_hydra_config=True)
+            config = hydra_compose(PRIMARY, list(overrides), return_hydra_config=True)
             hydra = OmegaConf.to_container(config.hydra, resolve=False, enum_to_str=True)
             with open_dict(config):
                 del config.hydra

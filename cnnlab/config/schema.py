@@ -18,9 +18,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from cnnlab.config.compose import GROUPS, options
+from cnnlab.config.compose import GROUPS, options, own_groups
 from cnnlab.config.keys import Key
-from cnnlab.config.targets import keys_of
+from cnnlab.config.targets import ALIASES, keys_of, taken
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.files import writable
 from cnnlab.core.limits import CLOSED, Count, Decay, Positive, Seed
@@ -150,6 +150,19 @@ class Config:
     """Learning-rate schedule; a number is its base."""
     optimizer: Annotated[dict[str, Any], Key(stack="numbers")]
     """How a gradient becomes a step."""
+    own: Annotated[dict[str, dict[str, Any]], Key(speed=True, stack="model")] = Field(
+        default_factory=dict
+    )
+    """The parts of a project's own groups that the model takes, by group."""
+
+    def plain(self) -> dict[str, Any]:
+        """As it is written down: own groups are keys beside the others."""
+        return {**{key: value for key, value in vars(self).items() if key != "own"}, **self.own}
+
+    @property
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """The part of each group that has one; that of `augment` is several, by name."""
+        return {**{group: getattr(self, group) for group in GROUPS}, **self.own}
 
 
 COMMAND = tuple(field.name for field in fields(Command))
@@ -172,7 +185,7 @@ def described() -> dict[str, str]:
     for prefix, kind in (("", Config), ("", Command), ("sweep.", Design)):
         keys = kind.__pydantic_fields__
         told.update({prefix + key: keys[key].description for key in keys})
-    return {key: text for key, text in told.items() if key not in (*GROUPS, "sweep")}
+    return {key: text for key, text in told.items() if key not in (*GROUPS, "own", "sweep")}
 
 
 _CONFIG, _COMMAND = TypeAdapter(Config), TypeAdapter(Command)
@@ -213,19 +226,32 @@ def validate(config: Mapping[str, Any]) -> Config:
     Raises:
         Refused: with every key that is unknown, missing, of a wrong type or outside its limits
     """
-    faults = []
-    checked = {key: value for key, value in config.items() if key not in COMMAND}
-    for group in GROUPS:
-        parts = config.get(group)
-        if not isinstance(parts, Mapping):
-            faults.append(f"{group}={parts}: must be one of {', '.join(options(group))}.")
+    faults: list[str] = []
+    try:
+        takes = taken(config["model"]).values()
+    except (Refused, KeyError, TypeError):  # said below, with what else is wrong with the model
+        takes = ()
+    every = own_groups()
+    own = [group for group in every if group in takes]  # others cannot change a result
+    checked = {key: value for key, value in config.items() if key not in (*COMMAND, *every)}
+    for group in (*GROUPS, *own):
+        part = config.get(group)
+        if group in own and part is None:
+            faults.append(
+                f"{group}: {config['model']['_target_']} takes it, and none is chosen. Choose "
+                f"{group}={','.join(options(group))}, or in conf/config.yaml its default."
+            )
+        elif not isinstance(part, Mapping):
+            faults.append(f"{group}={part}: must be one of {', '.join(options(group))}.")
             checked.pop(group, None)
         elif group == "augment":
             checked[group] = {
-                name: _checked_part(f"{group}.{name}", part, faults) for name, part in parts.items()
+                name: _checked_part(group, f"{group}.{name}", each, faults)
+                for name, each in part.items()
             }
         else:
-            checked[group] = _checked_part(group, parts, faults)
+            checked[group] = _checked_part(group, group, part, faults)
+    checked["own"] = {group: checked.pop(group) for group in own if group in checked}
     try:
         valid = _CONFIG.validate_python(checked)
     except ValidationError as error:
@@ -236,23 +262,24 @@ def validate(config: Mapping[str, Any]) -> Config:
     return valid
 
 
-def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:
+def _checked_part(group: str, where: str, part: Any, faults: list[str]) -> dict[str, Any]:
     """A part's config with numbers in their types; faults are appended."""
     if not isinstance(part, Mapping):
         faults.append(f"{where}={part}: must be a part with a _target_.")
         return {}
     target = part.get("_target_")
     try:
-        model = keys_of(str(target))
+        model = keys_of(group, part)
     except Refused as refused:
         faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
         return dict(part)
-    numbers = {key: value for key, value in part.items() if key != "_target_"}
+    fixed = {key: value for key, value in part.items() if key in ("_target_", ALIASES)}
+    numbers = {key: value for key, value in part.items() if key not in fixed}
     try:
         valid = model.model_validate(numbers).model_dump()
         # -0.0 is 0.0: equal numbers are one run.
         plain = {key: v + 0.0 if isinstance(v, float) else v for key, v in valid.items()}
-        return {"_target_": target, **plain}
+        return {**fixed, **plain}
     except ValidationError as error:
         known = list(model.model_fields)
         faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]

@@ -1,23 +1,43 @@
 """Parts: a norm, a schedule, a dataset, each a function named by the `_target_` of its config.
 
-What the program gives comes first, by position; what the config gives is keyword-only, and its
-annotations are the types and limits that the config is checked against.
+What the program gives comes first, by position, or to a model by name; what the config gives is
+checked against the annotations of the function's arguments.
 """
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic.errors import PydanticUserError
 
-from cnnlab.config.compose import GROUPS
-from cnnlab.core.errors import Refused
+from cnnlab.config.compose import GROUPS, own_groups
+from cnnlab.core import project
+from cnnlab.core.errors import Refused, nearest, one_line, written_in
 from cnnlab.core.limits import CLOSED
+
+GIVEN = {
+    "data": (),
+    "norm": ("channels",),
+    "activation": (),
+    "augment": ("images", "uniforms"),
+    "lr": ("epochs", "steps"),
+    "optimizer": ("parameter", "gradient", "state", "lr"),
+}
+"""What the program gives the parts of each group, by position; a model gets it by name."""
+
+ALIASES = "_given_"
+"""The key of a model's yaml that says under which names its code has what the program gives."""
 
 MOVED = {
     "cnnlab.limits": "cnnlab.core.limits",
+    "cnnlab.faults": "cnnlab.core.errors",
     "cnnlab.data.split": "cnnlab.data.dataset",
     "cnnlab.augment": "cnnlab.data.augmentation",
     "cnnlab.dropout": "cnnlab.parts.layers.dropout",
@@ -30,50 +50,188 @@ def build(part: Mapping[str, Any], *given: Any) -> Any:
     return configured(part)(*given)
 
 
+def build_model(part: Mapping[str, Any], offered: Mapping[str, Any]) -> Any:
+    """Calls a model's function with those of the things offered that it takes, by name."""
+    given = {argument: offered[name] for argument, name in taken(part).items()}
+    return configured(part)(**given)
+
+
 def configured(part: Mapping[str, Any]) -> partial[Any]:
     """A part's function with its config filled in."""
-    keys = {key: value for key, value in part.items() if key != "_target_"}
-    return partial(_located(part["_target_"]), **keys)
+    keys = {key: value for key, value in part.items() if not key.startswith("_")}
+    return partial(located(part["_target_"]), **keys)
+
+
+def offered() -> tuple[str, ...]:
+    """What a model can be given: facts of the images, a norm, an activation, own groups."""
+    return ("shape", "classes", "norm", "activation", *own_groups())
+
+
+def taken(part: Mapping[str, Any]) -> dict[str, str]:
+    """Which of its arguments a model is given, and what for each: `{"norm_layer": "norm"}`.
+
+    Raises:
+        Refused: if its yaml says that it is given what there is not
+    """
+    arguments = _arguments(located(part["_target_"]))
+    aliases = part.get(ALIASES) or {}
+    names = offered()
+    for argument, name in aliases.items() if isinstance(aliases, Mapping) else [(aliases, "")]:
+        if name not in names or argument not in arguments:
+            known, what = (names, name) if name not in names else (list(arguments), argument)
+            raise Refused(
+                f"{ALIASES}: {argument}: {name}: there is no {what!r}.{nearest(str(what), known)} "
+                f"Write the name of an argument, and one of {', '.join(names)}."
+            )
+    plain = {name: name for name in arguments if name in names and name not in aliases.values()}
+    return {**plain, **aliases}
+
+
+def keys_of(group: str, part: Mapping[str, Any]) -> type[BaseModel]:
+    """The keys that a part's config may have, as something that checks it.
+
+    They are the keyword-only arguments of its function, and those others that its yaml names; of a
+    model all that it is not given.
+
+    Raises:
+        Refused: if there is no such function, or it is none that a config may name
+    """
+    target = str(part.get("_target_"))
+    located(target)
+    given = frozenset(taken(part)) if group == "model" else frozenset()
+    return _keys_of(group, target, given, frozenset(map(str, part)) - {"_target_", ALIASES})
 
 
 @cache
-def keys_of(target: str) -> type[BaseModel]:
-    """The keyword-only arguments of a part's function, as something that checks a config.
-
-    Raises:
-        Refused: if there is no such function, or it is not one of cnnlab's
-    """
-    function = _located(target)
-    if not callable(function):
-        raise Refused("is no function.")
-    maker = function.__init__ if inspect.isclass(function) else function
-    hints = get_type_hints(maker, include_extras=True)
-    bare = [
-        name
-        for name, p in inspect.signature(maker).parameters.items()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in hints
+def _keys_of(
+    group: str, target: str, given: frozenset[str], named: frozenset[str]
+) -> type[BaseModel]:
+    function = located(target)
+    arguments = _arguments(function)
+    positional = [
+        name for name, each in arguments.items() if each.kind is not inspect.Parameter.KEYWORD_ONLY
     ]
-    if bare:
-        raise Refused(f"annotate {', '.join(bare)} with a type, e.g. one of cnnlab.core.limits.")
-    keys = {
-        name: (hints[name], ... if p.default is inspect.Parameter.empty else p.default)
-        for name, p in inspect.signature(maker).parameters.items()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    if group in GIVEN:
+        given = frozenset(positional[: len(GIVEN[group])])
+        if len(given) < len(GIVEN[group]):
+            raise Refused(
+                f"takes {len(given)} arguments by position; it is given {len(GIVEN[group])}: "
+                f"{', '.join(GIVEN[group])}."
+            )
+    hints = _hints(function)
+    keys = {}
+    for name, each in arguments.items():
+        if name in given:
+            continue
+        required = each.default is inspect.Parameter.empty
+        by_name = each.kind is inspect.Parameter.KEYWORD_ONLY
+        if by_name or name in named or (required and (group == "model" or group in GIVEN)):
+            keys[name] = (hints.get(name, Any), ... if required else each.default)
     return create_model(target, __config__=ConfigDict(CLOSED, strict=True), **keys)
 
 
-def _located(target: str) -> Callable[..., Any]:
-    if not target.startswith("cnnlab."):
-        raise Refused("must name a function below cnnlab.")
-    if target.split(".")[1] in GROUPS:
-        raise Refused(f"has moved; write _target_: cnnlab.parts.{target.removeprefix('cnnlab.')}.")
-    module, _, name = target.rpartition(".")
+def _arguments(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """A function's arguments that have a name of their own."""
     try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        now = MOVED.get(error.name or "")
-        instead = f" What it had is in {now} now." if now else ""
-        raise Refused(f"cannot be imported: {error}.{instead}") from error
+        found = inspect.signature(function).parameters
+    except ValueError as error:
+        raise Refused(f"cannot be used as a part: {error}.") from error
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {name: each for name, each in found.items() if each.kind not in several}
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations that can be checked; code that knows nothing of us may have any."""
+    try:
+        hints = get_type_hints(
+            function.__init__ if inspect.isclass(function) else function, include_extras=True
+        )
+    except Exception:  # an annotation that only a type checker can read
+        return {}
+    found = {}
+    for name, hint in hints.items():
+        try:
+            TypeAdapter(hint)
+        except PydanticUserError:
+            continue
+        found[name] = hint
+    return found
+
+
+def located(target: str) -> Callable[..., Any]:
+    """The function that a `_target_` names.
+
+    Raises:
+        Refused: if there is none, or if a config may not name it: only what is written in
+            `cnnlab.parts`, in the project's folder, or in a package that offers parts
+    """
+    module, _, name = target.rpartition(".")
+    if not module or not all(part.isidentifier() for part in target.split(".")):
+        raise Refused("must name a function in a module: mynet.MyNet.")
+    if target.split(".")[0] == "cnnlab" and target.split(".")[1] in GROUPS:
+        raise Refused(f"has moved; write _target_: cnnlab.parts.{target.removeprefix('cnnlab.')}.")
+    _check_trusted(module, project.home())
+    try:
+        found = getattr(importlib.import_module(module), name)
     except AttributeError as error:
-        raise Refused(f"cannot be imported: {error}.") from error
+        names = [each for each in vars(sys.modules[module]) if not each.startswith("_")]
+        raise Refused(f"cannot be imported: {error}.{nearest(name, names)}") from error
+    except (Exception, SystemExit) as error:  # whatever a file of the user's does
+        now = MOVED.get(getattr(error, "name", None) or "")
+        instead = f" What it had is in {now} now." if now else ""
+        place = written_in(error, project.home())
+        raise Refused(f"cannot be imported{place}: {one_line(error)}.{instead}") from error
+    if not callable(found):
+        raise Refused("is no function.")
+    home = getattr(found, "__module__", None) or module
+    if home != module:
+        try:
+            _check_trusted(home, project.home())
+        except Refused as refused:
+            raise Refused(
+                f"is written in {home}, and only imported by {module}. Write a function in "
+                f"{module} that calls it."
+            ) from refused
+    return found
+
+
+@cache
+def _check_trusted(module: str, home: Path) -> None:
+    """Whether a config may name what is in a module; makes the project's own importable.
+
+    Args:
+        module: by its name
+        home: the project's folder
+
+    Raises:
+        Refused: if it may not
+    """
+    top, _, below = module.partition(".")
+    if top == "cnnlab":
+        if below.partition(".")[0] != "parts":
+            raise Refused("names no part; what comes with cnnlab is below cnnlab.parts.")
+        return
+    if any(module == name or module.startswith(f"{name}.") for name in project.packages()):
+        return
+    mine = PathFinder.find_spec(top, [str(home)])
+    if mine is None or not _lies_in(mine, home):
+        here = sorted(path.stem for path in home.glob("*.py"))
+        raise Refused(
+            f"there is no {top}.py in {home}.{nearest(top, here)} A config can name what is "
+            "written in the project's folder, beside conf/, or in an installed package that offers "
+            "parts (entry point group cnnlab.parts)."
+        )
+    if str(home) not in sys.path:
+        sys.path.append(str(home))  # the last: nothing there can stand for what is installed
+    first = find_spec(top) if top not in sys.modules else sys.modules[top].__spec__
+    if first is None or not _lies_in(first, home):
+        where = first.origin if first else "nowhere"
+        raise Refused(f"{top} is also the name of {where}, which comes first. Rename {top}.py.")
+
+
+def _lies_in(spec: ModuleSpec, folder: Path) -> bool:
+    """Whether a module, or a package without an __init__.py, lies right in a folder."""
+    places = list(spec.submodule_search_locations or ())
+    paths = [spec.origin] if spec.has_location else places
+    above = 1 if spec.has_location and places else 0  # mynet/__init__.py
+    return any(Path(str(path)).parents[above].resolve() == folder.resolve() for path in paths)

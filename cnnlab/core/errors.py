@@ -1,7 +1,9 @@
 """What a user did wrong, said so that they can put it right."""
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 """Exit codes of a command; 0 is all done."""
@@ -30,6 +32,29 @@ def one_line(error: BaseException) -> str:
     """An error for a person, in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:500]
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def written_in(error: BaseException, folder: Path) -> str:
+    """` in mynet.py, line 12`: the last line of a person's own files that led to an error.
+
+    Args:
+        folder: of those files; cnnlab's own, and installed ones, do not count
+
+    Returns:
+        an empty text where none did
+    """
+    lines = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        lines.append((error.filename or "", error.lineno))
+    for name, line in reversed(lines):
+        path = Path(name)
+        theirs = folder in path.parents and "site-packages" not in path.parts
+        if theirs and _PACKAGE not in path.parents:
+            return f" in {path.relative_to(folder)}, line {line}"
+    return ""
 
 
 # What people type for an option whose name is not similar in letters.

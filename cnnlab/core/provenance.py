@@ -4,12 +4,9 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from cnnlab import __version__
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Of the source: where cnnlab/, conf/ and sweeps/ lie side by side."""
+from cnnlab.core import project
 
 
 @cache
@@ -26,15 +23,21 @@ def versions() -> dict[str, str]:
 
 @cache
 def git() -> tuple[str | None, bool | None]:
-    """The commit of the source and whether it was changed since; None outside a repository."""
+    """The commit of the project, and whether its code or its options were changed since.
+
+    Returns:
+        None and None outside a repository
+    """
 
     def ask(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+            done = subprocess.run(
+                ["git", *words], cwd=project.home(), capture_output=True, text=True
+            )
         except OSError:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    source = ("cnnlab", "conf", "sweeps", "hydra_plugins")
-    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", *source)
+    commit = ask("rev-parse", "HEAD")
+    changes = ask("status", "--porcelain", "--", ":(glob)**/*.py", ":(glob)**/*.yaml")
     return commit, None if changes is None else bool(changes)

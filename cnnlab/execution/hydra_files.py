@@ -1,7 +1,6 @@
 """The `.hydra/` of a record: what Hydra leaves where it composes a job's config itself."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -35,7 +34,7 @@ class HydraFiles:
         folder.mkdir(parents=True, exist_ok=True)
         own = _yaml({"hydra": self._of(run, number)}).partition("\n")[2]
         for name, text in (
-            ("config.yaml", _yaml(asdict(run.job.config))),
+            ("config.yaml", _yaml(run.job.config.plain())),
             ("hydra.yaml", self.shared + own),
             ("overrides.yaml", _yaml(list(run.job.overrides))),
         ):

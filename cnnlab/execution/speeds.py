@@ -62,7 +62,7 @@ class Speeds:
         """Of a structure on this device; stacks that see fewer different images are quicker."""
         first = question.configs[0]
         seen = len({grouping.images_of(each) for each in question.configs})
-        return self._key(kind(asdict(first), fingerprint), len(question.configs) // seen)
+        return self._key(kind(first.plain(), fingerprint), len(question.configs) // seen)
 
     def chosen(self, key: str, question: Question, runs: int, workers: int) -> Choice | None:
         """What was chosen for a structure and as many runs."""

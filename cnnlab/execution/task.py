@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab.config.compose import GROUPS
+from cnnlab.config.compose import groups
 from cnnlab.config.schema import Command, command_of, validate
 from cnnlab.core import events
 from cnnlab.core.console import logged_to
@@ -62,10 +62,10 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     """
     plain = OmegaConf.to_container(config, resolve=True)
     checked, hydra = validate(plain), HydraConfig.get()
-    choices = {group: hydra.runtime.choices[group] for group in GROUPS}
+    choices = {group: hydra.runtime.choices[group] for group in groups()}
     job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
     fingerprint = load(checked.data).fingerprint
-    identity = run_id(asdict(checked), fingerprint)
+    identity = run_id(checked.plain(), fingerprint)
     run = Run(identity, job, fingerprint, Path(hydra.runtime.output_dir), None)
     begun = begin(run, command_of(plain))
     if isinstance(begun, dict):
@@ -259,7 +259,7 @@ def result_of(run: Run, record: Record, device: str) -> Result:
     return Result(
         run_id=run.run_id,
         name=run.directory.parent.name,
-        config=asdict(run.job.config),
+        config=run.job.config.plain(),
         choices=run.job.choices,
         overrides=list(run.job.overrides),
         data_fingerprint=run.fingerprint,

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
         workers: how many train at the same time
     """
     pending = planned.pending
-    kinds = [kind(asdict(run.job.config), run.fingerprint) for run in pending]
+    kinds = [kind(run.job.config.plain(), run.fingerprint) for run in pending]
     wanted = set(kinds)
     paces: dict[str, list[float]] = {}  # seconds an epoch
     sizes: list[int] = []

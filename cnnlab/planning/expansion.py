@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cnnlab.config.compose import compose
+from cnnlab.config.compose import compose, sweep
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import COMMAND, Design, command_of
 from cnnlab.core.errors import Refused, unknown_key
@@ -42,6 +42,11 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
         found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
+    for name in chosen[:1]:
+        try:
+            sweep(name)
+        except Refused as refused:
+            found.faults += refused.faults
     known = [f"sweep.{name}" for name in Design.__dataclass_fields__]
     for key in [key for key in typed if key.startswith("sweep.") and key not in known]:
         found.faults.append(unknown_key(key, known))

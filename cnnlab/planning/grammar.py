@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from cnnlab.config.compose import GROUPS, options
+from cnnlab.config.compose import groups, options, own_groups
 from cnnlab.config.schema import COMMAND, KEYS
 from cnnlab.core.errors import Refused, nearest, no_such
 
@@ -80,7 +80,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
         try:
             override = parsed(normalise(argument))
             key = override.key_or_group
-            known = [*GROUPS, "sweeps"]
+            known = [*groups(), "sweeps"]
             if override.package is not None:
                 raise Refused(f"{argument}: a package (@) cannot be chosen here.")
             if override.is_add() or override.is_force_add() or override.is_delete():
@@ -110,7 +110,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
 
 def top_level() -> list[str]:
     """The keys that a config has at its top."""
-    return [*KEYS, *COMMAND]
+    return [*(key for key in KEYS if key != "own"), *own_groups(), *COMMAND]
 
 
 @cache
@@ -131,14 +131,14 @@ def _values(override: Override, key: str) -> list[str]:
     """Each value as text that Hydra reads as the same value again."""
     if not override.is_sweep_override():
         # As it was typed: Hydra's own way back to text would escape an interpolation.
-        is_group = key in (*GROUPS, "sweeps")
+        is_group = key in (*groups(), "sweeps")
         return [str(override.value()) if is_group else override.input_line.partition("=")[2]]
     if not override.is_discrete_sweep():
         raise Refused(
             f"{override.input_line}: an interval has no end of values; list them, or use range()."
         )
     if isinstance(override.value(), Glob):
-        if key not in GROUPS:
+        if key not in groups():
             raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
         return override.value().filter(options(key))
     values = list(islice(override.sweep_string_iterator(), MOST_VALUES + 1))

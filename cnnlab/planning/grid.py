@@ -5,13 +5,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cnnlab.config.compose import GROUPS, compose
+from cnnlab.config.compose import compose, groups
 from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text, validate
+from cnnlab.config.targets import offered, taken
+from cnnlab.core import project
 from cnnlab.core.errors import Refused
 from cnnlab.planning import design
 from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read
@@ -188,14 +191,15 @@ class Grid:
         """The jobs of one cell, one a seed; none if it is excluded or has a fault."""
         found = self.found
         texts = {key: f"{key}={value}" for key, value in values.items()}
-        groups = tuple(texts[key] for key in values if key in GROUPS)
+        known = groups()
+        chosen = tuple(texts[key] for key in values if key in known)
         try:
-            composed, choices = _composed(self.fixed + groups)
+            composed, choices = _composed(project.conf(), self.fixed + chosen)
         except Refused as refused:
             found.faults += refused.faults
             return []
         config, faults = copy.deepcopy(composed), []
-        for key in [key for key in values if key not in GROUPS]:
+        for key in [key for key in values if key not in known]:
             fault = put(config, key, parsed(texts[key]).value())
             if fault is None:
                 self.used.add(key)
@@ -233,6 +237,8 @@ class Grid:
                 faults += refused.faults
             except OmegaConfBaseException as error:
                 faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
+        if checked:
+            faults += _not_taken(checked[0], texts, choices["model"])
         part = checked[0].data if checked else config["data"]
         if not any(fault.startswith("data") for fault in faults) and part not in found.data:
             found.data.append(part)
@@ -246,9 +252,26 @@ class Grid:
         ]
 
 
+def _not_taken(config: Config, typed: Mapping[str, str], model: str) -> list[str]:
+    """What was typed of a group that the model takes nothing of: it would change nothing."""
+    takes = taken(config.model).values()
+    ignored = [group for group in offered() if group in groups() and group not in takes]
+    return [
+        f"{text}: model={model} takes no {key.partition('.')[0]}, so this would change nothing. "
+        f"Leave it out, or give {config.model['_target_']} an argument {key.partition('.')[0]}."
+        for key, text in typed.items()
+        if key.partition(".")[0] in ignored
+    ]
+
+
 @cache
-def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
-    """A config and its groups' choices; composed once for all jobs that share them."""
+def _composed(conf: Path, overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A config and its groups' choices; composed once for all jobs that share them.
+
+    Args:
+        conf: the folder of the project's options
+        overrides: what is chosen
+    """
     config, hydra = compose(overrides)
     config = {key: value for key, value in config.items() if key not in COMMAND}
-    return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
+    return config, {group: hydra["runtime"]["choices"][group] for group in groups()}

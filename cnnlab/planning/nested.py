@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnlab.config.compose import GROUPS
 from cnnlab.core.errors import unknown_key
 from cnnlab.planning.grammar import same, top_level
 
@@ -15,8 +14,8 @@ def has(
     for key, texts in when.items():
         if missing(config, key) is not None:
             return False
-        node: Any = choices if key in GROUPS else config
-        for name in [key] if key in GROUPS else key.split("."):
+        node: Any = choices if key in choices else config
+        for name in [key] if key in choices else key.split("."):
             node = node[name]
         typed = "null" if node is None else str(node)
         typed = typed.lower() if isinstance(node, bool) else typed
@@ -45,7 +44,7 @@ def missing(config: Mapping[str, Any], key: str) -> str | None:
         if not isinstance(node.get(name), dict):
             return unknown_key(key, _keys_below(config, path[:depth]))
         node = node[name]
-    if last not in node or last == "_target_":
+    if last not in node or last.startswith("_"):
         return unknown_key(key, _keys_below(config, path))
     return None
 
@@ -57,4 +56,4 @@ def _keys_below(config: Mapping[str, Any], path: Sequence[str]) -> list[str]:
     node = config
     for name in path:
         node = node[name]
-    return [".".join((*path, name)) for name in node if name != "_target_"]
+    return [".".join((*path, name)) for name in node if not name.startswith("_")]

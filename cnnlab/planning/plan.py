@@ -1,6 +1,5 @@
 """The plan: the runs of a sweep, the identity of each, and which are still to train."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -10,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cnnlab.config.compose import file_of, replaced
 from cnnlab.config.launcher import Limits, is_ours
 from cnnlab.config.schema import Command, key_text
-from cnnlab.core.errors import Refused, one_line
+from cnnlab.core.errors import Refused
 from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
@@ -68,7 +68,7 @@ class Plan:
         command: what is said of the sweep as a whole
         hydra: Hydra's own settings
         runs: in the order of training, each once
-        notes: what was found on disk and is not used, and why
+        notes: what was found on disk and is not used, and why; which options are not cnnlab's own
     """
 
     name: str
@@ -131,7 +131,7 @@ class Plan:
             {
                 "run_id": run.run_id,
                 "directory": os.path.relpath(run.directory, self.folder),
-                "settings": settings(vars(run.job.config), run.job.choices, run.fingerprint),
+                "settings": settings(run.job.config.plain(), run.job.choices, run.fingerprint),
                 "published": dict(run.job.published),
             }
             for run in self.runs
@@ -171,7 +171,7 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
     for job in expansion.jobs:  # of equal runs the first stays
-        jobs.setdefault(run_id(vars(job.config), load(job.config.data).fingerprint), job)
+        jobs.setdefault(run_id(job.config.plain(), load(job.config.data).fingerprint), job)
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
     name = first.name or f"adhoc-{digest(sorted(jobs))[:8]}"
@@ -225,7 +225,10 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
     known = {run.directory.name for run in runs}
     earlier = plan_file.read(folder / "plan.json") or {"runs": []}
     known |= {run["directory"] for run in earlier["runs"]}
+    chosen = dict.fromkeys(each for job in jobs.values() for each in job.choices.items())
+    instead = [(group, option) for group, option in chosen if replaced(group, option)]
     notes = {
+        **{own: f"{own[0]}={own[1]}: {file_of(*own)}, in cnnlab's place." for own in instead},
         **{path: f"{path}: {reason}" for path, reason in useless.items()},
         **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
     }
@@ -284,30 +287,18 @@ def _faults_of_launcher(expansion: Expansion) -> list[str]:
 
 
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
-    """What is wrong with a model or a device, of configs that are right by themselves."""
-    from cnnlab.training.assemble import assemble
+    """What is wrong with parts or a device, of configs that are right by themselves."""
     from cnnlab.training.device import resolve
+    from cnnlab.training.trial import Trial
 
-    faults = []
-    checked = set()
+    trial = Trial()
+    faults: dict[str, None] = {}
     for job in jobs:
         config, data = job.config, load(job.config.data)
-        asked_for = (config.device, config.precision, config.evaluate_test)
-        structure = json.dumps(
-            [config.model, config.norm, config.activation, data.shape, data.fingerprint, asked_for]
-        )
-        if structure in checked:
-            continue
-        checked.add(structure)
-        try:
-            assemble(config, data.shape, len(data.classes))
-        except ValueError as error:
-            faults.append(str(error))
-        except Exception as error:  # whatever a part's own code raises
-            typed = " ".join(f"{key_text(key)}={value}" for key, value in job.values.items())
-            faults.append(f"{typed}: its model cannot be built: {one_line(error)}.")
+        faults.update(dict.fromkeys(trial.faults(config, data)))
         if config.evaluate_test and data.test is None:
-            faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
+            fault = f"evaluate_test=true: data={job.choices['data']} has no test split."
+            faults.setdefault(fault)
         if config.precision == "tf32" and resolve(config.device).type != "cuda":
-            faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
-    return faults
+            faults.setdefault("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
+    return list(faults)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import BEFORE, KEYS
-from cnnlab.records.schema import SCHEMA_VERSION
+from cnnlab.records.schema import SCHEMA_VERSION, setting
 
 IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
 """Keys that cannot change a run's result. Of the data, the fingerprint tells all."""
@@ -40,7 +39,7 @@ def named(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy in which a part has its group and name, wherever its file lies: files may move, ids
     may not."""
     augment = {name: _named(part) for name, part in config["augment"].items()}
-    parts = {group: _named(config[group]) for group in GROUPS if group in config}
+    parts = {key: _named(part) for key, part in config.items() if isinstance(part, Mapping)}
     return {**config, **parts, "augment": augment}
 
 
@@ -67,13 +66,15 @@ def settings(
 
     def walk(prefix: str, node: Mapping[str, Any]) -> None:
         for key, value in node.items():
+            if key in ("path", "root") or key.startswith("_"):
+                continue
             if isinstance(value, Mapping):
                 walk(f"{prefix}{key}.", value)
-            elif key not in ("_target_", "path", "root"):
-                flat[prefix + key] = value
+            else:
+                flat[prefix + key] = value if setting(value) else json.dumps(value)
 
     for key, value in config.items():
-        if key in GROUPS:
+        if key in choices:
             flat[key] = choices[key]
             walk(f"{key}.", value)
             if key == "data":

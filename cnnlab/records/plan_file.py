@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import BEFORE, key_text
 from cnnlab.core.files import leftovers, write_json
 from cnnlab.records import checkpoint
@@ -49,7 +48,7 @@ def difference(
     for key in dict.fromkeys([*old[0], *new[0]]):
         mine, theirs = _constant(new, key), _constant(old, key)
         group = key.partition(".")[0]
-        if key in varied or (group in varied and group in GROUPS) or mine == theirs:
+        if key in varied or group in varied or mine == theirs:
             continue
         if mine is not _VARIES and theirs is not _VARIES:
             found[key] = (theirs, mine)

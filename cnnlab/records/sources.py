@@ -19,7 +19,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.compose import GROUPS
 from cnnlab.config.schema import Config
 
 INSTALLED = ("site-packages", "dist-packages")
@@ -37,7 +36,7 @@ def sources_of(config: Config) -> Mapping[str, str]:
 
     The data is left out: what its code has made is in the fingerprint, whichever code that was.
     """
-    single = [getattr(config, group) for group in GROUPS if group not in ("data", "augment")]
+    single = [part for group, part in config.parts.items() if group not in ("data", "augment")]
     parts = (*single, *config.augment.values())
     return sources(tuple(sorted({part["_target_"] for part in parts})))
 

@@ -1,19 +1,26 @@
 """Puts a config's model together, with first weights that depend on the seed alone."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnlab.config.schema import Config
-from cnnlab.config.targets import build, configured
+from cnnlab.config.targets import build_model, configured
+from cnnlab.core.errors import Refused
 from cnnlab.core.seeding import generator
 
 
 def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """A config's model, on the CPU.
+    """A config's model, on the CPU, as its code makes it.
 
     Each layer's first weights depend on the seed and the layer's name only: what two variants
-    share starts the same. For that, every module's `reset_parameters` is called with a generator
-    of its own, a layer's before that of the module which holds it.
+    share starts the same. For that the model is made twice: once to see which draw is for which
+    layer, and once with a generator for each layer.
 
     Args:
         config: of the run
@@ -21,15 +28,74 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
         classes: L
 
     Raises:
-        ValueError: if the parts do not fit together or the images
+        ValueError: if the parts do not fit together or the images, or give no module
     """
-    with torch.random.fork_rng(devices=[]):
+    parts = {"norm": config.norm, "activation": config.activation, **config.own}
+    makers = {group: configured(part) for group, part in parts.items()}
+
+    def made(draws: AbstractContextManager[Any]) -> nn.Module:
         torch.default_generator.manual_seed(generator(config.seed, "init/").initial_seed())
-        norm, activation = configured(config.norm), configured(config.activation)
-        model = build(config.model, shape, classes, norm, activation)
-        for name, module in reversed(list(model.named_modules())):  # the whole after its layers
-            if hasattr(module, "reset_parameters"):
-                seed = generator(config.seed, f"init/{name}").initial_seed()
-                torch.default_generator.manual_seed(seed)
-                module.reset_parameters()
-    return model
+        with draws:
+            model = build_model(config.model, {"shape": shape, "classes": classes, **makers})
+        if not isinstance(model, nn.Module):
+            given = type(model).__name__
+            raise Refused(f"{config.model['_target_']} gives a {given}; it must give an nn.Module.")
+        if any(isinstance(each, UninitializedParameter) for each in model.parameters()):
+            raise Refused(
+                f"{config.model['_target_']} has lazy layers, whose weights do not exist before "
+                "they are used. Give each layer its size."
+            )
+        return model
+
+    with torch.random.fork_rng(devices=[]):
+        seen = _Draws(lambda place: None)
+        owners = _owners(made(seen), seen.filled)
+
+        def seed(place: int) -> None:
+            owner = owners[place] if place < len(owners) else f"draw {place}"
+            if place == 0 or place >= len(owners) or owner != owners[place - 1]:
+                own = generator(config.seed, f"init/{owner}").initial_seed()
+                torch.default_generator.manual_seed(own)
+
+        return made(_Draws(seed))
+
+
+class _Draws(TorchDispatchMode):
+    """Watches what is drawn at random.
+
+    Attributes:
+        filled: the tensors that draws have filled, in order
+
+    Args:
+        before: called before each draw with how many there were
+    """
+
+    def __init__(self, before: Callable[[int], None]):
+        super().__init__()
+        self.before, self.filled = before, []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        draws = torch.Tag.nondeterministic_seeded in func.tags
+        if draws:
+            self.before(len(self.filled))
+        found = func(*args, **(kwargs or {}))
+        if draws:
+            self.filled.append(found)
+        return found
+
+
+def _owners(model: nn.Module, filled: Sequence[Any]) -> list[str]:
+    """The layer that each draw is for; a name of its own for one that is for none."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    layers = {_memory(tensor): name.rpartition(".")[0] for name, tensor in reversed(named)}
+    found: list[str] = []
+    others = 0
+    for tensor in filled:
+        layer = layers.get(_memory(tensor)) if isinstance(tensor, torch.Tensor) else None
+        others += layer is None
+        found.append(f"draw {others}" if layer is None else layer)
+    return found
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

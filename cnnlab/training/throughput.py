@@ -46,7 +46,7 @@ def kind(config: Mapping[str, Any], fingerprint: str) -> str:
         fingerprint: of its images
     """
     config = named(config)
-    parts = {name: config[name] for name, key in KEYS.items() if key.speed}
+    parts = {name: value for name, value in config.items() if name not in KEYS or KEYS[name].speed}
     return json.dumps([fingerprint, config["optimizer"]["_target_"], parts], sort_keys=True)
 
 

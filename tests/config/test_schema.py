@@ -2,12 +2,11 @@
 
 import math
 import re
-from dataclasses import asdict
 
 import pytest
 from conftest import ROOT, SMALL, config_of
 
-from cnnlab.config.compose import CONF, GROUPS, compose, options
+from cnnlab.config.compose import GROUPS, compose, options
 from cnnlab.config.schema import described, validate
 from cnnlab.core.errors import Refused
 from cnnlab.core.limits import Positive
@@ -60,7 +59,7 @@ def test_every_yaml_key_is_an_argument_and_every_argument_is_a_yaml_key():
         config, _ = compose((f"{group}={option}",))
         parts = config[group].values() if group == "augment" else [config[group]]
         for part in parts:
-            assert set(part) - {"_target_"} == set(keys_of(part["_target_"]).model_fields)
+            assert set(part) - {"_target_"} == set(keys_of(group, part).model_fields)
 
 
 def test_yaml_defaults_are_the_functions_defaults():
@@ -70,7 +69,7 @@ def test_yaml_defaults_are_the_functions_defaults():
         config, _ = compose((f"{group}={option}",))
         parts = config[group].values() if group == "augment" else [config[group]]
         for part in parts:
-            for key, field in keys_of(part["_target_"]).model_fields.items():
+            for key, field in keys_of(group, part).model_fields.items():
                 assert part[key] == field.default, (group, option, key)
 
 
@@ -79,7 +78,6 @@ def test_defaults_are_those_that_were_promised():
     assert (config.epochs, config.batch_size, config.precision) == (30, 128, "fp32")
     assert config.optimizer["momentum"] == 0.9
     assert config.optimizer["weight_decay"] == 1e-4
-    assert (CONF / "data" / "digits.yaml").exists()
 
 
 def test_each_key_is_described_in_the_help():
@@ -117,12 +115,6 @@ def test_all_faults_are_told_at_once():
     for part in ("epochs=0", "seed=-1", "device=tpu", "typo", "momentum=1.5", "momentun"):
         assert part in faults
     assert len(refused.value.faults) == 6
-
-
-def test_only_functions_of_cnnlab_are_called():
-    config, _ = compose(())
-    with pytest.raises(Refused, match="below cnnlab"):
-        validate({**config, "norm": {"_target_": "os.system"}})
 
 
 def test_a_new_part_needs_one_file_and_one_yaml_only(tmp_path, monkeypatch):
@@ -164,7 +156,7 @@ def test_annotated_limits_are_strict():
 def test_an_old_path_of_a_part_is_refused_with_the_new_one(target, new):
     group = target.split(".")[1]
     with pytest.raises(Refused) as refused:
-        validate({**asdict(config_of()), group: {"_target_": target}})
+        validate({**config_of().plain(), group: {"_target_": target}})
     assert refused.value.faults == [f"{group}._target_={target}: has moved; write _target_: {new}."]
 
 
@@ -174,4 +166,4 @@ def test_a_part_that_imports_a_module_which_moved_is_told_where_it_is(tmp_path, 
     (tmp_path / "older.py").write_text("from cnnlab.limits import Positive\n")
     monkeypatch.setattr(cnnlab.parts.norm, "__path__", [*cnnlab.parts.norm.__path__, str(tmp_path)])
     with pytest.raises(Refused, match=r"What it had is in cnnlab\.core\.limits now"):
-        validate({**asdict(config_of()), "norm": {"_target_": "cnnlab.parts.norm.older.older"}})
+        validate({**config_of().plain(), "norm": {"_target_": "cnnlab.parts.norm.older.older"}})

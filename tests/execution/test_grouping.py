@@ -18,7 +18,7 @@ from conftest import SMALL, config_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.config.compose import CONF, GROUPS, options
+from cnnlab.config.compose import GROUPS, file_of, options
 from cnnlab.config.keys import Key
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.config.targets import keys_of
@@ -242,7 +242,7 @@ def parts() -> Iterator[tuple[str, dict]]:
     """Each part below conf/ with the group that it is chosen in; an augmentation with its name."""
     for group in GROUPS:
         for option in options(group):
-            found = yaml.safe_load((CONF / group / f"{option}.yaml").read_text()) or {}
+            found = yaml.safe_load(file_of(group, option).read_text()) or {}
             inner = found if group == "augment" else {"": found}
             yield from ((f"{group}.{name}".rstrip("."), part) for name, part in inner.items()
                         if "_target_" in part)  # fmt: skip
@@ -255,7 +255,7 @@ def pairs() -> Iterator[tuple[str, Config, Config]]:
             yield (field.name, *(changed(**{field.name: value}) for value in (0.25, 0.5)))
     for where, part in parts():
         group, _, name = where.partition(".")
-        for key in ("_target_", *keys_of(part["_target_"]).model_fields):
+        for key in ("_target_", *keys_of(group, part).model_fields):
             values = ("one", "other") if key == "_target_" else (0.25, 0.5)
             each = ({**part, key: value} for value in values)
             whole = [{name: one} if name else one for one in each]

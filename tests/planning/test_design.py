@@ -2,7 +2,6 @@
 
 import copy
 import math
-import shutil
 
 import pytest
 from conftest import ROOT, SMALL, command
@@ -242,18 +241,14 @@ def test_ranges_and_choices_work_for_every_kind_of_key():
 
 
 @pytest.fixture
-def folders(tmp_path, monkeypatch):
-    """A conf/ with options in a folder of a group."""
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    (tmp_path / "conf" / "norm" / "mine").mkdir()
+def folders(tmp_path):
+    """A project with options in a folder of a group."""
+    (tmp_path / "conf" / "norm" / "mine").mkdir(parents=True)
     text = (ROOT / "conf" / "norm" / "bn.yaml").read_text(encoding="utf-8")
     for name in ("slow", "fast"):
         changed = text.replace("momentum: 0.1", f"momentum: {0.01 if name == 'slow' else 0.5}")
         (tmp_path / "conf" / "norm" / "mine" / f"{name}.yaml").write_text(changed)
-    monkeypatch.setattr(compose, "CONF", tmp_path / "conf")
-    grid._composed.cache_clear()
-    yield tmp_path / "conf"
-    grid._composed.cache_clear()
+    return tmp_path / "conf"
 
 
 def test_options_may_lie_in_folders_of_a_group(folders):
@@ -273,12 +268,7 @@ def test_an_unknown_option_in_a_folder_is_refused_with_the_nearest(folders):
 
 
 def test_options_in_folders_are_trained_each_in_its_own_directory(folders, tmp_path):
-    for name in ("cnnlab", "hydra_plugins", "sweeps"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    done = command(
-        "run", "norm=mine/slow,mine/fast", *SMALL, "epochs=1", "name=f", cwd=tmp_path,
-        environment={"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    done = command("run", "norm=mine/slow,mine/fast", *SMALL, "epochs=1", "name=f", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "outputs/f").glob("*-*"))
     assert names == ["norm-mine-fast_seed-0", "norm-mine-slow_seed-0"]
@@ -288,13 +278,12 @@ def test_options_in_folders_are_trained_each_in_its_own_directory(folders, tmp_p
 
 
 @pytest.fixture
-def sweep_file(tmp_path, monkeypatch):
+def sweep_file(tmp_path):
     """Writes sweeps/mine.yaml, as a person would."""
     store = ConfigStore.instance()
     before = copy.deepcopy(store.repo)
     folder = tmp_path / "sweeps"
     folder.mkdir()
-    monkeypatch.setattr(compose, "SWEEPS", folder)
 
     def written(text):
         (folder / "mine.yaml").write_text(f"# @package _global_\n# Which?\n{text}")
@@ -306,7 +295,7 @@ def sweep_file(tmp_path, monkeypatch):
 
 
 def _forget():
-    compose.register_sweeps.cache_clear()
+    compose._register.cache_clear()
     grid._composed.cache_clear()
     plan.make.cache_clear()
 

@@ -1,7 +1,6 @@
 """The plan: which runs there are, what identifies them, which are still to train."""
 
 import json
-from dataclasses import asdict
 
 import pytest
 from conftest import SMALL, config_of
@@ -17,7 +16,7 @@ from cnnlab.records.schema import METRICS, TIMING, Result
 
 def identity(*overrides: str) -> str:
     config = config_of("data=synthetic", "data.images=200", "data.size=12", *overrides)
-    return run_id(asdict(config), load(config.data).fingerprint)
+    return run_id(config.plain(), load(config.data).fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_the_order_of_augmentations_is_part_of_the_identity():
     config = config_of(*SMALL, "augment=crop_flip")
     turned = config_of(*SMALL, "augment=crop_flip")
     turned.augment = dict(reversed(turned.augment.items()))
-    assert run_id(asdict(config), "x") != run_id(asdict(turned), "x")
+    assert run_id(config.plain(), "x") != run_id(turned.plain(), "x")
 
 
 def test_equal_runs_are_planned_once():
@@ -79,7 +78,7 @@ def test_an_adhoc_name_depends_on_the_runs_alone():
 def finish(run, status: str = "done") -> None:
     writer.open_record(run.directory, run.run_id).finish(
         Result(
-            run_id=run.run_id, name="x", status=status, config=asdict(run.job.config),
+            run_id=run.run_id, name="x", status=status, config=run.job.config.plain(),
             choices=run.job.choices, overrides=[], data_fingerprint="", device="", versions={},
         )
     )  # fmt: skip
@@ -170,7 +169,7 @@ def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
 
 def test_settings_have_no_paths_and_no_targets():
     config = config_of("data=folder", "data.path=/", "augment=crop_flip")
-    flat = settings(asdict(config), dict.fromkeys(GROUPS, "x"), "0123456789")
+    flat = settings(config.plain(), dict.fromkeys(GROUPS, "x"), "0123456789")
     assert flat["data.fingerprint"] == "01234567"
     assert flat["augment.crop.padding"] == 4
     assert not {"data.path", "data.root", "norm._target_", "outputs", "device"} & set(flat)

@@ -31,7 +31,7 @@ def one(*arguments):
 
 def result_of(run, **changed):
     given = {
-        "run_id": run.run_id, "name": "mine", "status": "done", "config": asdict(run.job.config),
+        "run_id": run.run_id, "name": "mine", "status": "done", "config": run.job.config.plain(),
         "choices": run.job.choices, "overrides": [], "data_fingerprint": run.fingerprint,
         "device": "cpu", "versions": {},
     }  # fmt: skip

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -36,7 +35,7 @@ def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done
                 run_id=run.run_id,
                 status=state,
                 error=None if state == "done" else "reason",
-                config=asdict(run.job.config),
+                config=run.job.config.plain(),
                 choices=run.job.choices,
                 data_fingerprint=run.fingerprint,
                 best_val_accuracy=accuracy(run) if state == "done" else None,
@@ -158,7 +157,7 @@ def test_each_run_tells_its_state_its_data_and_what_it_ran_on():
     assert sweep.runs["stack_size"].tolist()[0] == 1
     assert set(sweep.runs["sweep"]) == {"mine"}
     done, pending, _ = sweep.runs["directory"]
-    assert sweep.config(done) == asdict(planned.runs[0].job.config)
+    assert sweep.config(done) == planned.runs[0].job.config.plain()
     assert sweep.config(pending) is None
     assert sweep.settings[planned.runs[2].run_id]["norm"] == "gn"
 

@@ -17,7 +17,7 @@ import yaml
 from conftest import config_of
 from torch.nn import functional as F
 
-from cnnlab.config.compose import CONF, GROUPS, options
+from cnnlab.config.compose import GROUPS, file_of, options
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator
@@ -140,7 +140,7 @@ def _cases() -> list[tuple[str, ...]]:
             if group == "optimizer" and option != "sgd":
                 chosen += ("lr=0.001",)  # what takes steps of their own length wants less
             found.append(chosen)
-            keys = yaml.safe_load((CONF / group / f"{option}.yaml").read_text("utf-8"))
+            keys = yaml.safe_load(file_of(group, option).read_text("utf-8"))
             found += [
                 (*chosen, f"{group}.{key}={not value}".lower())
                 for key, value in keys.items()

@@ -1,6 +1,5 @@
 """SimpleNN against the same net in torch.nn.functional, and what its first weights depend on."""
 
-import math
 from functools import cache
 
 import numpy as np
@@ -11,7 +10,7 @@ from conftest import config_of
 from scipy import stats
 from torch.nn import functional as F
 
-from cnnlab.config.compose import CONF, compose, options
+from cnnlab.config.compose import compose, file_of, options
 from cnnlab.config.schema import validate
 from cnnlab.config.targets import configured
 from cnnlab.core.seeding import generator
@@ -121,7 +120,7 @@ def test_first_loss_is_near_log_10():
 
 def option_of(group, name, **keys):
     """A part as its yaml configures it."""
-    return configured({**yaml.safe_load((CONF / group / f"{name}.yaml").read_text()), **keys})
+    return configured({**yaml.safe_load(file_of(group, name).read_text()), **keys})
 
 
 ACTIVATIONS = [(name, {}) for name in options("activation")] + [
@@ -268,9 +267,12 @@ def test_learned_beta_starts_as_configured_in_each_of_four_layers():
     assert [state[f"activation{i}.beta"].item() for i in (1, 2, 3, 4)] == [1.5] * 4
 
 
-class Noisy(torch.nn.Module):
-    """A norm that draws in its constructor, as a newcomer might write it."""
+OWN = '''
+import math
+import torch
 
+
+class Noisy(torch.nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.scale = torch.nn.Parameter(1 + 0.5 * torch.randn(channels, 1, 1))
@@ -280,40 +282,74 @@ class Noisy(torch.nn.Module):
 
 
 class Zeroed(torch.nn.Module):
-    """A model with first weights of its own for its last layer."""
-
-    def __init__(self, shape, classes, norm, activation):
+    def __init__(self, shape, classes, norm):
         super().__init__()
         self.norm = norm(shape[0])
         self.last = torch.nn.Linear(math.prod(shape), classes)
-
-    def reset_parameters(self):
         torch.nn.init.zeros_(self.last.weight)
 
     def forward(self, x):
         return self.last(self.norm(x).flatten(1))
 
 
-@pytest.fixture
-def own_model(monkeypatch):
-    import cnnlab.parts.model.simplenn
-    import cnnlab.parts.norm.none
+class Initialised(torch.nn.Module):
+    """As torchvision's ResNet: layers first, then a loop over them; and a tensor of its own."""
 
-    monkeypatch.setattr(cnnlab.parts.model.simplenn, "SimpleNN", lambda *a, dropout: Zeroed(*a))
-    monkeypatch.setattr(cnnlab.parts.norm.none, "none", Noisy)
+    def __init__(self, shape, classes, *, more: bool = False):
+        super().__init__()
+        self.first = torch.nn.Conv2d(shape[0], 8, 3)
+        self.more = torch.nn.Conv2d(8, 8, 3) if more else torch.nn.Identity()
+        self.last = torch.nn.Linear(8, classes)
+        self.token = torch.nn.Parameter(torch.empty(8, 1, 1))
+        torch.nn.init.trunc_normal_(self.token, std=0.02)
+        for layer in self.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+
+    def forward(self, x):
+        return self.last((self.more(self.first(x)) + self.token).mean((2, 3)))
+'''
+"""A file of a project, by somebody who knows nothing of cnnlab."""
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """A config with a model, or a norm, of one's own."""
+    (tmp_path / f"own_{tmp_path.name}.py").write_text(OWN)
+
+    def own(model, *overrides, norm="cnnlab.parts.norm.none.none", **keys):
+        model = {"_target_": f"own_{tmp_path.name}.{model}", **keys}
+        norm = norm.replace("own.", f"own_{tmp_path.name}.")
+        plain = config_of(*overrides).plain()
+        return validate({**plain, "model": model, "norm": {"_target_": norm}})
+
+    return own
 
 
 def test_weights_drawn_in_a_constructor_depend_on_the_seed_alone(own_model):
-    config = config_of()
+    config = own_model("Zeroed", norm="own.Noisy")
     torch.manual_seed(1)
     first = assemble(config, (3, 12, 12), 4).norm.scale
     torch.manual_seed(2)
     assert torch.equal(assemble(config, (3, 12, 12), 4).norm.scale, first)
-    other = config_of("seed=1")
+    other = own_model("Zeroed", "seed=1", norm="own.Noisy")
     assert not torch.equal(assemble(other, (3, 12, 12), 4).norm.scale, first)
 
 
-def test_a_models_own_first_weights_come_after_its_layers(own_model):
-    model = assemble(config_of(), (3, 12, 12), 4)
+def test_a_models_own_first_weights_are_as_its_code_sets_them(own_model):
+    model = assemble(own_model("Zeroed"), (3, 12, 12), 4)
     assert model.last.weight.abs().max() == 0
     assert model.last.bias.abs().max() > 0
+    model = assemble(own_model("Initialised"), (3, 12, 12), 4)
+    spread = (2 / (8 * 9)) ** 0.5  # He et al. 2015, eq. 10, of what goes out; PyTorch's is 0.11
+    assert model.first.weight.std().item() == pytest.approx(spread, rel=0.2)
+    assert model.token.std().item() == pytest.approx(0.02, rel=0.8)
+
+
+def test_layers_that_two_models_share_start_the_same_whatever_is_between_them(own_model):
+    plain, more = (
+        assemble(own_model("Initialised", more=more), (3, 12, 12), 4).state_dict()
+        for more in (False, True)
+    )
+    assert all(torch.equal(plain[name], more[name]) for name in plain)
+    assert more.keys() - plain.keys() == {"more.weight", "more.bias"}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cnnlab.config.compose import GROUPS
 from cnnlab.records.reading.curves import NONE
 from cnnlab.records.reading.found import MEASURED, Found
 from cnnlab.records.schema import METRICS
@@ -56,10 +55,11 @@ def factors(rows: Sequence[Mapping[str, Any]], typed: Sequence[str] = ()) -> lis
         typed: keys that the sweep names
     """
     keys = dict.fromkeys([*typed, *(key for row in rows for key in row)])
+    groups = {key.partition(".")[0] for key in keys if "." in key} & keys.keys()
     found = []
     for key in keys:
         group = key.partition(".")[0]
-        below = key != group and group in GROUPS
+        below = key != group and group in groups
         choices = [row.get(group) if below else None for row in rows]
         values = zip(choices, (row.get(key) for row in rows), strict=True)
         if key != "seed" and len(set(values)) > len(set(choices)):

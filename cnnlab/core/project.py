@@ -1,0 +1,63 @@
+"""The project: the folder that a person works in, with conf/, sweeps/ and parts of their own.
+
+What it has counts before what installed packages offer, and that before what comes with cnnlab.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+CONF_VARIABLE = "CNNLAB_CONF"
+"""Names the folder of the project's options, for this process and those that it starts."""
+
+OFFERED = "cnnlab.parts"
+"""Entry points of installed packages: each names a package that has parts, and may have conf/ and
+sweeps/."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped(name: str) -> Path:
+    """conf/ or sweeps/ as they come with cnnlab: inside the package, or in a clone beside it."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def conf() -> Path:
+    """The folder of the project's own options; it need not exist."""
+    return Path(os.environ.get(CONF_VARIABLE) or "conf").absolute()
+
+
+def choose(folder: str | None) -> None:
+    """Settles where the project is, for this process and all that it starts.
+
+    Args:
+        folder: of its options; None: conf/ in the current folder
+    """
+    os.environ[CONF_VARIABLE] = str(Path(folder).expanduser().absolute() if folder else conf())
+
+
+def home() -> Path:
+    """The project's folder, with sweeps/ and the modules of its parts."""
+    return conf().parent
+
+
+@cache
+def packages() -> Mapping[str, Path]:
+    """The installed packages that offer parts, each with its folder."""
+    found = {}
+    for point in entry_points(group=OFFERED):
+        spec = find_spec(point.module)
+        if spec is not None and spec.submodule_search_locations:
+            found[point.module] = Path(spec.submodule_search_locations[0])
+    return found
+
+
+def folders(name: str) -> list[Path]:
+    """All folders of options (conf) or of sweeps that there are, the first of which counts most."""
+    own = conf() if name == "conf" else home() / name
+    found = [own, *(package / name for package in packages().values()), shipped(name)]
+    return [path for path in dict.fromkeys(path.resolve() for path in found) if path.is_dir()]
