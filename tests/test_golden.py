@@ -15,6 +15,7 @@ import pytest
 from conftest import command, config_of
 from omegaconf import OmegaConf
 
+from cnnlab.core.errors import MOVED
 from cnnlab.core.provenance import versions
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.plan import load, run_id
@@ -65,9 +66,16 @@ def sweep(tmp_path) -> Path:
     return folder
 
 
+def now(text):
+    """What was typed then, as it is typed now."""
+    key, _, value = text.partition("=")
+    return f"{MOVED[key]}={value}" if key in MOVED else text
+
+
 def test_every_option_and_key_keeps_its_run_id():
     ids = {
-        text: run_id(config_of(*text.split()).plain(), "fingerprint") for text in IDS["overrides"]
+        text: run_id(config_of(*now(text).split()).plain(), "fingerprint")
+        for text in IDS["overrides"]
     }
     assert ids == IDS["overrides"]
 

@@ -12,7 +12,7 @@ from cnnlab.config.compat import hydra_options, store
 from cnnlab.core import project
 from cnnlab.core.errors import Refused, nearest
 
-GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer")
+GROUPS = ("data", "model", "norm", "activation", "augment", "lr", "optimizer", "loss")
 """The config groups whose options are parts, in the order of a config."""
 
 PRIMARY = "_cnnlab"

@@ -23,7 +23,7 @@ from cnnlab.config.keys import Key
 from cnnlab.config.targets import ALIASES, keys_of, taken
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.files import writable
-from cnnlab.core.limits import CLOSED, Count, Decay, Positive, Seed
+from cnnlab.core.limits import CLOSED, Count, Positive, Seed
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -126,8 +126,6 @@ class Config:
     """Use torch.compile; null: where a measurement says that it pays."""
     resident: Annotated[Annotated[bool, Strict()] | None, Key(result=False)]
     """Images in the GPU's memory; null: where they fit."""
-    label_smoothing: Annotated[Decay, Key(stack="each", before={"label_smoothing": 0.0})]
-    """Share of each label that is spread over all classes."""
     clip_norm: Annotated[Positive | None, Key(stack="each", before={"clip_norm": None})]
     """Longest gradient, as its L2 norm; null: any."""
     patience: Annotated[Count | None, Key(stack="each", before={"patience": None})]
@@ -148,8 +146,16 @@ class Config:
     """Operations on training images, in their order."""
     lr: Annotated[dict[str, Any], Key(stack="each")]
     """Learning-rate schedule; a number is its base."""
-    optimizer: Annotated[dict[str, Any], Key(stack="numbers")]
+    optimizer: Annotated[dict[str, Any], Key(stack="numbers", before={"optimizer.exclude": None})]
     """How a gradient becomes a step."""
+    loss: Annotated[
+        dict[str, Any],
+        Key(
+            stack="numbers",
+            before={"loss": "cross_entropy", "loss.label_smoothing": 0.0},
+        ),
+    ]
+    """What training makes small."""
     own: Annotated[dict[str, dict[str, Any]], Key(speed=True, stack="model")] = Field(
         default_factory=dict
     )
@@ -173,6 +179,9 @@ KEYS = {
     for name, field in Config.__pydantic_fields__.items()
 }
 """The keys of a run's config, each with what is to be known of it."""
+
+CROSS_ENTROPY = "cnnlab.parts.loss.cross_entropy.cross_entropy"
+"""What every run was trained with before there was a group of losses."""
 
 BEFORE = {name: value for key in KEYS.values() for name, value in key.before.items()}
 """The keys that are younger than the first records, at the value that means what was done before.

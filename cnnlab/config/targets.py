@@ -20,7 +20,7 @@ from pydantic.errors import PydanticUserError
 from cnnlab.config.compose import GROUPS, own_groups
 from cnnlab.core import project
 from cnnlab.core.errors import Refused, nearest, one_line, written_in
-from cnnlab.core.limits import CLOSED
+from cnnlab.core.limits import CLOSED, Pattern
 
 GIVEN = {
     "data": (),
@@ -29,6 +29,7 @@ GIVEN = {
     "augment": ("images", "uniforms"),
     "lr": ("epochs", "steps"),
     "optimizer": ("parameter", "gradient", "state", "lr"),
+    "loss": ("logits", "labels"),
 }
 """What the program gives the parts of each group, by position; a model gets it by name."""
 
@@ -127,6 +128,8 @@ def _keys_of(
         by_name = each.kind is inspect.Parameter.KEYWORD_ONLY
         if by_name or name in named or (required and (group == "model" or group in GIVEN)):
             keys[name] = (hints.get(name, Any), ... if required else each.default)
+    if group == "optimizer" and "weight_decay" in keys:
+        keys["exclude"] = (Pattern | None, None)  # of the training's, not of the function's
     return create_model(target, __config__=ConfigDict(CLOSED, strict=True), **keys)
 
 

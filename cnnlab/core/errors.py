@@ -66,6 +66,10 @@ ALIASES = {
 }  # fmt: skip
 
 
+MOVED = {"label_smoothing": "loss.label_smoothing"}
+"""Keys that had another name before, each with the one that it has now."""
+
+
 def nearest(name: str, allowed: Sequence[str]) -> str:
     """`" Nearest: bn."`, or an empty text where nothing allowed resembles `name`."""
     alias = ALIASES.get(name.lower())
@@ -82,6 +86,8 @@ def nearest(name: str, allowed: Sequence[str]) -> str:
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """What to say of a key that no config has."""
+    if key in MOVED:
+        return f"{key}: is {MOVED[key]} now."
     return f"{key}: no such key.{nearest(key, known)} Allowed: {', '.join(known) or 'none'}."
 
 

@@ -5,6 +5,7 @@ trains (see `config.schema.validate`). Use these names, or any `annotated_types`
 are strict: the text "3" is no number.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,14 @@ def _existing_folder(path: str) -> str:
     return path
 
 
+def _regular_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return pattern
+
+
 Count = Annotated[int, Strict(), Ge(1)]
 Positive = Annotated[float, Strict(), Gt(0)]
 NonNegative = Annotated[float, Strict(), Ge(0)]
@@ -36,5 +45,6 @@ Share = Annotated[float, Strict(), Interval(gt=0, lt=1)]
 Decay = Annotated[float, Strict(), Interval(ge=0, lt=1)]
 """The factor by which a running average forgets at each step: momentum, beta."""
 Seed = Annotated[int, Strict(), Interval(ge=0, lt=2**32)]
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
 ExistingFile = Annotated[str, AfterValidator(_existing_file)]
 ExistingFolder = Annotated[str, AfterValidator(_existing_folder)]

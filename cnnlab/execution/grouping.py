@@ -71,7 +71,7 @@ def _by_structure(
 ) -> "tuple[dict[Structure, list[int]], dict[int, str]]":
     """Some of the runs by the structure of their models, and why others must be alone."""
     from cnnlab.training.assemble import assemble
-    from cnnlab.training.stackable import tried, tried_optimizer
+    from cnnlab.training.stackable import tried, tried_loss, tried_optimizer
     from cnnlab.training.structure import Unstackable, structure
 
     by_built: dict[str, list[int]] = {}
@@ -93,6 +93,7 @@ def _by_structure(
         config, data = runs[found[its][0]]
         try:
             tried_optimizer(config.optimizer)
+            tried_loss(config.loss, len(data.classes))
             tried(model_of(found[its][0]), data.shape)
         except Unstackable as reason:
             alone.update(dict.fromkeys(found.pop(its), str(reason)))

@@ -25,11 +25,15 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
     """
     relevant = named({key: value for key, value in config.items() if key not in IRRELEVANT})
     relevant["augment"] = list(relevant["augment"].items())  # here the order matters
-    for key, value in BEFORE.items():  # so that older records are found
+    # So that older records are found: cross-entropy's number was a key at the top.
+    if relevant["loss"]["_target_"] == "cnnlab.loss.cross_entropy.cross_entropy":
+        smoothing = relevant.pop("loss")["label_smoothing"]
+        relevant.update({"label_smoothing": smoothing} if smoothing else {})
+    for key, value in BEFORE.items():
         *path, last = key.split(".")
         node = relevant
         for name in path:
-            node = node[name]
+            node = node.get(name, {})
         if last in node and node[last] == value:
             del node[last]
     return digest([SCHEMA_VERSION, fingerprint, relevant])

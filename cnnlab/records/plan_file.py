@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cnnlab.config.schema import BEFORE, key_text
+from cnnlab.core.errors import MOVED
 from cnnlab.core.files import leftovers, write_json
 from cnnlab.records import checkpoint
 from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
@@ -174,12 +175,21 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
     outside = next((run["directory"] for run in plan["runs"] if _outside(run["directory"])), None)
     if outside is not None:
         raise Damaged(f"it names a record that does not lie below outputs/: {outside[:80]}")
-    runs = [
-        {**run, "settings": {**BEFORE, **plan["settings"], **run["settings"]}}
-        for run in plan["runs"]
-    ]
-    question = question if isinstance(question, str) else None
-    return {**plan, "baseline": baseline, "question": question, "stacks": stacks, "runs": runs}
+    shared = {**BEFORE, **_renamed(plan["settings"])}
+    runs = [{**run, "settings": {**shared, **_renamed(run["settings"])}} for run in plan["runs"]]
+    return {
+        **plan,
+        "factors": [MOVED.get(key, key) for key in plan["factors"]],
+        "baseline": _renamed(baseline),
+        "question": question if isinstance(question, str) else None,
+        "stacks": stacks,
+        "runs": runs,
+    }
+
+
+def _renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an earlier version under the names that they have now."""
+    return {MOVED.get(key, key): value for key, value in settings.items()}
 
 
 def _outside(directory: str) -> bool:

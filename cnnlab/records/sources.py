@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.schema import Config
+from cnnlab.config.schema import CROSS_ENTROPY, Config
 
 INSTALLED = ("site-packages", "dist-packages")
 """Folders whose packages have nothing to do with each other."""
@@ -37,8 +37,9 @@ def sources_of(config: Config) -> Mapping[str, str]:
     The data is left out: what its code has made is in the fingerprint, whichever code that was.
     """
     single = [part for group, part in config.parts.items() if group not in ("data", "augment")]
-    parts = (*single, *config.augment.values())
-    return sources(tuple(sorted({part["_target_"] for part in parts})))
+    targets = {part["_target_"] for part in (*single, *config.augment.values())}
+    # Of records that are older than the group of losses it is not known, and was the trainer's.
+    return sources(tuple(sorted(targets - {CROSS_ENTROPY})))
 
 
 @cache

@@ -16,7 +16,7 @@ from torch import nn
 
 from cnnlab.training.stack import Stack
 from cnnlab.training.structure import Unstackable, structure
-from cnnlab.training.trainer import update_of
+from cnnlab.training.trainer import losses_of, update_of
 
 
 def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:
@@ -121,6 +121,37 @@ def tried_optimizer(part: Mapping[str, Any]) -> None:
         alone = torch.cat([_stepped(part, given[:, slot : slot + 1]) for slot in range(2)])
         if not torch.allclose(together, alone, rtol=1e-4, atol=1e-6, equal_nan=True):
             raise Unstackable(f"{name} gives other numbers for two runs")
+
+
+def tried_loss(part: Mapping[str, Any], classes: int) -> None:
+    """Computes a loss for two runs at once, and for each by itself.
+
+    Args:
+        part: the config of a loss; the second run has other numbers
+        classes: L
+
+    Raises:
+        Unstackable: if the losses or their gradients are not the same, or it fails with two runs
+    """
+    name = part["_target_"].rpartition(".")[2]
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 8, classes, generator=draw, requires_grad=True)
+    labels = torch.randint(classes, (2, 8), generator=draw)
+    other = {key: each / 2 if isinstance(each, float) else each for key, each in part.items()}
+    try:
+        together = losses_of([part, other], torch.as_tensor)(logits, labels)
+        (found,) = torch.autograd.grad(together.sum(), [logits])
+    except Exception as error:
+        raise Unstackable(f"{name} fails with two runs ({type(error).__name__})") from error
+    alone = torch.cat(
+        [
+            losses_of([own], torch.as_tensor)(logits[slot, None], labels[slot, None])
+            for slot, own in enumerate((part, other))
+        ]
+    )
+    (own,) = torch.autograd.grad(alone.sum(), [logits])
+    if not _near(together, alone) or not _near(found, own):
+        raise Unstackable(f"{name} gives other numbers for two runs")
 
 
 def _stepped(part: Mapping[str, Any], given: torch.Tensor) -> torch.Tensor:

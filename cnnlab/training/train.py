@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnnlab.config.schema import Config
+from cnnlab.config.schema import CROSS_ENTROPY, Config
 from cnnlab.core import events
 from cnnlab.core.errors import one_line
 from cnnlab.data.batches import Images, supply
@@ -157,7 +157,7 @@ def _train(
         losses, correct = trainer.epoch(epoch, lambda step, epoch=epoch: report(epoch, step))
         if epoch == 1:
             for slot, loss in zip(slots, losses[0].tolist(), strict=True):
-                _check_first_loss(loss, len(data.classes), records[slot])
+                _check_first_loss(loss, configs[slot], len(data.classes), records[slot])
         validation = trainer.evaluate(trainer.supply.val)
         timing = {
             "epoch": epoch,
@@ -290,13 +290,14 @@ def _test(
         log.info("Test accuracy of the best weights: %.4f", found, extra=_own(records[slot]))
 
 
-def _check_first_loss(loss: float, classes: int, record: Record) -> None:
-    """A network that knows nothing gives each of L classes 1 / L: its loss is log(L)."""
+def _check_first_loss(loss: float, config: Config, classes: int, record: Record) -> None:
+    """A network that knows nothing gives each of L classes 1 / L: its cross-entropy is log(L)."""
     if not math.isfinite(loss):
         return
     record.outcome.initial_loss = round(loss, 6)
     expected = math.log(classes)
-    if abs(loss - expected) > FIRST_LOSS_TOLERANCE * expected:
+    known = config.loss["_target_"] == CROSS_ENTROPY
+    if known and abs(loss - expected) > FIRST_LOSS_TOLERANCE * expected:
         log.warning(
             "The first loss is %.4f, not near log(%d) = %.4f: look at the model's first "
             "weights and its last layer.", loss, classes, expected, extra=_own(record),

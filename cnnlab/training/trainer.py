@@ -5,12 +5,14 @@ K variants, G groups of them that see the same images, N images of a batch, C H 
 
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.func import vmap
 from torch.nn import functional as F
 
 from cnnlab.config.schema import Config
@@ -54,14 +56,11 @@ class Trainer:
         self.bf16 = first.precision == "bf16"
         rates = [build(config.lr, config.epochs, self.steps) for config in configs]
         self.rates = self._tensor(np.array(rates)).T.contiguous()  # (steps, K)
-        self.updates = {
-            each.ndim: update_of([config.optimizer for config in configs], each.ndim, self._tensor)
-            for each in self.stack.parameters.values()
-        }
+        self.updates = self._updates()
         self.state: dict[str, dict[str, torch.Tensor]] = {
             name: {} for name in self.stack.parameters
         }
-        self.smoothing = self._any([config.label_smoothing for config in configs])
+        self.losses = losses_of([config.loss for config in configs], self._tensor)
         limits = [config.clip_norm for config in configs]
         if any(limit is not None for limit in limits):
             limits = [math.inf if limit is None else limit for limit in limits]
@@ -71,6 +70,22 @@ class Trainer:
         self.best_weights: list[dict[str, torch.Tensor]] = [{} for _ in configs]
         self.compiled = compiled
         self._fast: Callable[..., Any] | None = None
+
+    def _updates(self) -> dict[str, Callable[..., None]]:
+        """The optimizer of each parameter that is trained, by its name."""
+        parts = [config.optimizer for config in self.configs]
+        bare = without_decay(self.stack.module, parts[0].get("exclude"))
+        plain = [{**part, "weight_decay": 0.0} for part in parts] if bare else parts
+        made: dict[tuple[int, bool], Callable[..., None]] = {}
+        for name, each in self.stack.parameters.items():
+            kind = (each.ndim, name in bare)
+            if kind not in made:
+                made[kind] = update_of(plain if name in bare else parts, each.ndim, self._tensor)
+        return {
+            name: made[each.ndim, name in bare]
+            for name, each in self.stack.parameters.items()
+            if each.requires_grad
+        }
 
     def _tensor(self, numbers: Any) -> torch.Tensor:
         return torch.as_tensor(numbers, dtype=self.supply.dtype, device=self.device)
@@ -163,14 +178,18 @@ class Trainer:
         parameters = tensors["parameters"]
         logits = self._logits(parameters, tensors["buffers"], images, training=True)  # (K, N, L)
         labels = labels.repeat_interleave(self.stack.size // len(labels), 0)  # (G, N) -> (K, N)
-        loss = _losses(logits, labels, self.smoothing)  # (K,)
-        gradients = torch.autograd.grad(loss.sum(), list(parameters.values()))
+        loss = self.losses(logits, labels)  # (K,)
+        trained = {name: parameters[name] for name in self.updates}
+        found = torch.autograd.grad(loss.sum(), list(trained.values()), allow_unused=True)
+        # As PyTorch's optimizers: what has no part in the loss stays as it is.
+        used = {n: each for n, each in zip(trained, found, strict=True) if each is not None}
         with torch.no_grad():
             if self.limits is not None:
-                gradients = _clipped(gradients, self.limits)
-            for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-                update, rate = self.updates[parameter.ndim], rates.view(_axes(parameter.ndim))
-                update(parameter, gradient, tensors["state"][name], rate)
+                clipped = _clipped(list(used.values()), self.limits)
+                used = dict(zip(used, clipped, strict=True))
+            for name, gradient in used.items():
+                rate = rates.view(_axes(gradient.ndim))
+                self.updates[name](trained[name], gradient, tensors["state"][name], rate)
             return loss.detach(), (logits.argmax(-1) == labels).sum(-1)
 
     def snapshot(self, slot: int) -> dict[str, np.ndarray]:
@@ -212,7 +231,8 @@ class Trainer:
         for batch, labels in evaluation(images, self.supply.normalise):
             logits = self._logits(stack.parameters, stack.buffers, batch, training=False)
             shared = labels.expand(stack.size, -1)  # (N,) -> (K, N)
-            loss += _losses(logits, shared) * len(labels)
+            each = F.cross_entropy(logits.flatten(0, 1), shared.flatten(), reduction="none")
+            loss += each.view(shared.shape).mean(1) * len(labels)
             correct += (logits.argmax(-1) == shared).sum(-1)
         return (loss / len(images)).cpu(), correct.cpu() / len(images)
 
@@ -276,9 +296,50 @@ def update_of(
         if isinstance(value, float)
         else value
         for key, value in parts[0].items()
-        if key != "_target_"
+        if key not in ("_target_", "exclude")
     }
     return configured({"_target_": parts[0]["_target_"], **numbers})
+
+
+def without_decay(model: nn.Module, pattern: str | None) -> set[str]:
+    """The parameters that an optimizer's `exclude` leaves out of weight decay, by name.
+
+    Args:
+        model: whose parameters
+        pattern: looked for in a parameter's name and in the name of its layer's class, whatever the
+            case: "norm|bias" finds bn1.weight of a BatchNorm2d
+    """
+    if pattern is None:
+        return set()
+    return {
+        name
+        for name, _ in model.named_parameters()
+        for kind in [type(model.get_submodule(name.rpartition(".")[0])).__name__]
+        if re.search(pattern, f"{kind} {name}", re.IGNORECASE)
+    }
+
+
+def losses_of(
+    parts: Sequence[Mapping[str, Any]], tensor: Callable[[Any], torch.Tensor]
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The mean loss of each variant, with its own numbers: (K, N, L) and (K, N) -> (K,).
+
+    Args:
+        parts: K configs of one loss; what is no number is the same for all
+        tensor: makes a tensor of a list of numbers
+    """
+    values = {key: [part[key] for part in parts] for key in parts[0] if not key.startswith("_")}
+    own = {
+        key: tensor(each)
+        for key, each in values.items()
+        if isinstance(each[0], float) and len(set(each)) > 1
+    }
+    shared = {key: each[0] for key, each in values.items() if key not in own}
+    loss = configured({"_target_": parts[0]["_target_"], **shared})
+    if len(parts) == 1:
+        return lambda logits, labels: loss(logits[0], labels[0]).mean()[None]
+    every = vmap(lambda logits, labels, own: loss(logits, labels, **own).mean())
+    return lambda logits, labels: every(logits, labels, own)
 
 
 def _groups(
@@ -309,22 +370,6 @@ def _leaves(tensors: Mapping[str, Any]) -> list[torch.Tensor]:
     for each in tensors.values():
         found += _leaves(each) if isinstance(each, Mapping) else [each]
     return found
-
-
-def _losses(
-    logits: torch.Tensor, labels: torch.Tensor, smoothing: torch.Tensor | None = None
-) -> torch.Tensor:
-    """(K, N, L) and (K, N) -> (K,) mean cross-entropy of each variant.
-
-    With (K,) smoothing, of labels that are mixed with the uniform distribution (Szegedy et al.
-    2015, https://arxiv.org/abs/1512.00567, section 7).
-    """
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")  # (K N,)
-    loss = each.view(labels.shape).mean(1)
-    if smoothing is None:
-        return loss
-    uniform = -F.log_softmax(logits, -1).mean((1, 2))  # (K,) cross-entropy with all classes alike
-    return (1 - smoothing) * loss + smoothing * uniform
 
 
 def _clipped(gradients: Sequence[torch.Tensor], limits: torch.Tensor) -> list[torch.Tensor]:

@@ -1,6 +1,7 @@
 """Whether a run's parts give what training takes for granted: tried on two images, before it.
 
-What is tried: the model forwards and backwards, each augmentation, the schedule, the optimizer.
+What is tried: the model forwards and backwards, each augmentation, the schedule, the loss, the
+optimizer.
 """
 
 import math
@@ -21,7 +22,7 @@ from cnnlab.core.errors import Refused, one_line, written_in
 from cnnlab.data.augmentation import DRAWS
 from cnnlab.data.dataset import Data
 from cnnlab.training.assemble import assemble
-from cnnlab.training.trainer import update_of
+from cnnlab.training.trainer import update_of, without_decay
 
 IMAGES = 2
 
@@ -56,7 +57,13 @@ class Trial:
             ("model", built, partial(_try_model, config, shape, classes)),
             *augments,
             ("lr", [config.lr, counts], partial(_try_schedule, config.lr, *counts)),
+            ("loss", [config.loss, classes], partial(_try_loss, config.loss, classes)),
             ("optimizer", [config.optimizer], partial(_try_optimizer, config.optimizer)),
+            (
+                "optimizer",
+                [config.optimizer, built],
+                partial(_try_exclude, config, shape, classes),
+            ),
         ]
 
 
@@ -150,6 +157,31 @@ def _try_schedule(part: Mapping[str, Any], epochs: int, steps: int) -> None:
         )
     if not np.isfinite(rates).all():
         raise Refused(f"{part['_target_']} gives a rate that is no finite number.")
+
+
+def _try_loss(part: Mapping[str, Any], classes: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(IMAGES, classes, generator=draw, requires_grad=True)
+    labels = torch.randint(classes, (IMAGES,), generator=draw)
+    found = configured(part)(logits, labels)
+    if not isinstance(found, torch.Tensor) or found.shape not in [(), (IMAGES,)]:
+        raise Refused(
+            f"{part['_target_']} gives {_shaped(found)} for {IMAGES} images; it must give a loss "
+            f"for each, ({IMAGES},), or their mean, ()."
+        )
+    if not found.requires_grad:
+        raise Refused(f"{part['_target_']} does not depend on the logits that it is given.")
+    found.mean().backward()
+
+
+def _try_exclude(config: Config, shape: tuple[int, int, int], classes: int) -> None:
+    pattern = config.optimizer.get("exclude")
+    if pattern is None:
+        return
+    model = assemble(config, shape, classes)
+    if not without_decay(model, pattern):
+        names = ", ".join(name for name, _ in model.named_parameters())
+        raise Refused(f"exclude={pattern} is in no parameter's name. There are {names}.")
 
 
 def _try_optimizer(part: Mapping[str, Any]) -> None:

@@ -15,7 +15,6 @@ import pytest
 import torch
 import yaml
 from conftest import config_of
-from torch.nn import functional as F
 
 from cnnlab.config.compose import GROUPS, file_of, options
 from cnnlab.config.schema import KEYS, Config
@@ -27,7 +26,7 @@ from cnnlab.data.loading import load
 from cnnlab.execution import grouping
 from cnnlab.parts.layers.dropout import Dropout
 from cnnlab.training.assemble import assemble
-from cnnlab.training.trainer import Trainer, dtype_of
+from cnnlab.training.trainer import Trainer, dtype_of, without_decay
 
 HELD = tuple(name for name, key in KEYS.items() if key.stack == "each")
 
@@ -72,6 +71,10 @@ def together(configs: Sequence[Config]) -> torch.Tensor:
     return torch.cat(losses).double()
 
 
+def smooth(share: float) -> dict[str, Any]:
+    return {**config().loss, "label_smoothing": share}
+
+
 _ALONE: dict[str, torch.Tensor] = {}
 
 
@@ -89,7 +92,10 @@ def _plain_loop(config: Config) -> list[float]:
     images, normalise = Images(data.train, CPU), Normalise(data.train, CPU, dtype)
     operations = [{name: configured(part) for name, part in config.augment.items()}]
     rates = iter(build(config.lr, config.epochs, STEPS // config.epochs))
-    update = configured(config.optimizer)
+    exclude = config.optimizer["exclude"]
+    optimizer = {key: value for key, value in config.optimizer.items() if key != "exclude"}
+    update = configured(optimizer)
+    bare = configured({**optimizer, "weight_decay": 0.0})
     states: list[dict[str, Any]] = [{} for _ in model.parameters()]
     losses = []
     for epoch in range(1, config.epochs + 1):
@@ -100,15 +106,16 @@ def _plain_loop(config: Config) -> list[float]:
                     key = generator(config.seed, f"dropout/{name}", epoch).initial_seed()
                     module.key.fill_((key + step + 2**63) % 2**64 - 2**63)
             logits = model(batch[0])
-            loss = F.cross_entropy(logits, labels[0], label_smoothing=config.label_smoothing)
+            loss = configured(config.loss)(logits, labels[0]).mean()
             model.zero_grad()
             loss.backward()
             if config.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             rate = torch.tensor(next(rates), dtype=dtype)
             with torch.no_grad():
-                for parameter, state in zip(model.parameters(), states, strict=True):
-                    update(parameter, parameter.grad, state, rate)
+                for (name, parameter), state in zip(model.named_parameters(), states, strict=True):
+                    decay = bare if name in without_decay(model, exclude) else update
+                    decay(parameter, parameter.grad, state, rate)
             losses.append(float(loss.detach()))
     return losses
 
@@ -175,10 +182,10 @@ def five(one: Config) -> list[Config]:
     lower = {**one.lr, "base": one.lr["base"] / 2}
     return [
         one,
-        replace(one, label_smoothing=0.1, lr=lower),
+        replace(one, loss=smooth(0.1), lr=lower),
         replace(scaled(one, 0.6), seed=1, clip_norm=0.5),
         replace(scaled(one, 0.2), seed=2),
-        replace(scaled(one, 0.6), label_smoothing=0.3),
+        replace(scaled(one, 0.6), loss=smooth(0.3)),
     ]
 
 
@@ -206,7 +213,8 @@ DIFFERENT = {
     "optimizer.beta1": [f"lr=0.001 optimizer=adamw optimizer.beta1={n}" for n in (0, 0.5, 0.99)],
     "optimizer.beta2": [f"lr=0.001 optimizer=adamw optimizer.beta2={n}" for n in (0.5, 0.9, 0.99)],
     "optimizer.eps": [f"lr=0.001 optimizer=adamw optimizer.eps={n}" for n in (1e-8, 1e-3, 1)],
-    "label_smoothing": [f"label_smoothing={number}" for number in (0, 0.1, 0.5)],
+    "loss.label_smoothing": [f"loss.label_smoothing={number}" for number in (0, 0.1, 0.5)],
+    "loss.gamma": [f"loss=focal loss.gamma={number}" for number in (0, 0.5, 2)],
     "clip_norm": [f"clip_norm={length}" for length in ("null", 0.1, 1)],
     "activation.beta": [f"activation=silu activation.beta={beta}" for beta in (0.5, 2, 5)],
     "model.dropout": [f"model.dropout={rate}" for rate in (0.2, 0.5, 0.8)],
@@ -258,7 +266,7 @@ def test_in_any_order_of_four(order):
 def assert_nothing_leaks(case: str, seeds: tuple[int, int, int]) -> None:
     """Beside a variant whose loss is infinite, or no number, the others lose no bit."""
     configs = [replace(config(*case.split()), seed=seed) for seed in seeds]
-    configs[2] = replace(configs[2], label_smoothing=0.3)
+    configs[2] = replace(configs[2], loss=smooth(0.3))
     tame = together(configs)
     configs[1] = replace(configs[1], lr={**configs[1].lr, "base": 1e30})
     wild = together(configs)

@@ -3,14 +3,17 @@
 import torch
 from torch.nn import functional as F
 
-from cnnlab.training.trainer import _clipped, _losses
+from cnnlab.training.trainer import _clipped, losses_of
+
+CROSS_ENTROPY = {"_target_": "cnnlab.parts.loss.cross_entropy.cross_entropy"}
 
 
 def test_each_variants_label_smoothing_is_pytorchs():
     logits = torch.randn(3, 7, 5, dtype=torch.float64)  # (K, N, L)
     labels = torch.randint(0, 5, (3, 7))
     shares = [0.0, 0.1, 0.5]
-    found = _losses(logits, labels, torch.tensor(shares, dtype=torch.float64))
+    parts = [{**CROSS_ENTROPY, "label_smoothing": share} for share in shares]
+    found = losses_of(parts, lambda each: torch.tensor(each, dtype=torch.float64))(logits, labels)
     for slot, share in enumerate(shares):
         own = F.cross_entropy(logits[slot], labels[slot], label_smoothing=share)
         torch.testing.assert_close(found[slot], own, rtol=1e-12, atol=0)
