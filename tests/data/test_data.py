@@ -14,10 +14,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from cnnlab.core.errors import Refused
 from cnnlab.data import batches
 from cnnlab.data.dataset import Data, Split, cut, finish
+from cnnlab.data.image_files import SUFFIXES, listed
 from cnnlab.parts.augment.crop import crop
 from cnnlab.parts.augment.flip import flip
 from cnnlab.parts.data.digits import digits
@@ -563,11 +565,11 @@ def test_an_image_of_more_than_8_bits_is_refused_instead_of_clipped(tmp_path, ki
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda top: top.mkdir(), "Couldn't find any class folder"),
-        (lambda top: (image_files(top) / "bird").mkdir(), "no valid file for the classes bird"),
+        (lambda top: top.mkdir(), "mine: no class folder in it"),
+        (lambda top: (image_files(top) / "bird").mkdir(), r"mine: no image in bird\. .*\.png"),
         (
             lambda top: (image_files(top / "train"), (top / "val").mkdir()),
-            "val: Couldn't find any class folder",
+            "val: no class folder in it",
         ),
         (
             lambda top: (
@@ -584,6 +586,80 @@ def test_a_folder_of_another_layout_is_refused_and_nothing_is_kept(tmp_path, mak
     with pytest.raises(Refused, match=message):
         from_folder(tmp_path / "mine", tmp_path / "kept")
     assert entries(tmp_path / "kept") == []
+
+
+def nested(top: Path, count: int = 5) -> Path:
+    """Two classes, with names whose order as texts is not that of their parts."""
+    image_files(top, count)
+    for inner in ("cat/a/c", "cat/a-b", "dog/B", "dog/a"):
+        image_files(top / inner)
+    (top / "dog" / "9.JPG").write_bytes((top / "dog" / "1.jpg").read_bytes())
+    (top / "dog" / "notes.txt").write_text("no image")
+    return top
+
+
+def test_nested_folders_and_linked_ones_are_listed_in_the_order_of_torchvision(tmp_path):
+    top = nested(tmp_path / "mine")
+    image_files(tmp_path / "apart", seed=1)
+    (top / "cat" / "b").symlink_to(tmp_path / "apart" / "cat")
+    (top / "eel").symlink_to(tmp_path / "apart" / "dog")
+    expected = ImageFolder(str(top))
+    found = listed(top)
+    assert list(found) == expected.classes == ["cat", "dog", "eel"]
+    assert [str(file) for files in found.values() for file in files] == [
+        file for file, _ in expected.samples
+    ]
+    assert SUFFIXES == IMG_EXTENSIONS
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("cat/loop", "cat"), ("cat/loop", "."), ("cat/loop", ".."), ("loop", "."), ("loop", ".."),
+        ("cat/a/loop", "cat"), ("cat/b", "cat/a"), ("cat/b.png", "cat/0.png"),
+    ],
+)  # fmt: skip
+def test_a_link_to_what_is_listed_already_adds_nothing(tmp_path, link, target):
+    top = nested(tmp_path / "mine")
+    expected = from_folder(top, tmp_path / "kept")
+    (top / link).symlink_to(top / target, target_is_directory=True)
+    found = from_folder(top, tmp_path / "elsewhere")
+    assert found.fingerprint == expected.fingerprint
+    assert found.classes == ("cat", "dog")
+
+
+def test_a_broken_image_in_a_looped_folder_is_one_fault(tmp_path):
+    top = image_files(tmp_path / "mine")
+    (top / "cat" / "loop").symlink_to(top)
+    (top / "cat" / "0.png").write_bytes(b"broken")
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    assert refused.value.faults == [
+        f"{top / 'cat' / '0.png'}: no readable image. Repair it or take it away."
+    ]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_file_in_two_classes_is_refused(tmp_path, link):
+    top = image_files(tmp_path / "mine")
+    link(top / "cat" / "1.jpg", top / "dog" / "twin.jpg")
+    with pytest.raises(Refused, match="one image cannot be of two classes") as refused:
+        from_folder(top, tmp_path / "kept")
+    (fault,) = refused.value.faults
+    assert fault.startswith(f"{top / 'dog' / 'twin.jpg'}: it is the same file as {top}/cat/1.jpg")
+
+
+def test_what_is_named_as_an_image_and_is_no_file_is_refused_at_once(tmp_path):
+    top = image_files(tmp_path / "mine")
+    os.mkfifo(top / "cat" / "pipe.png")
+    (top / "dog" / "self.png").symlink_to(top / "dog" / "self.png")
+    (top / "dog" / "nowhere.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    names = [fault.partition(": no readable image")[0] for fault in refused.value.faults]
+    assert names == [
+        str(top / name) for name in ("cat/pipe.png", "dog/nowhere.png", "dog/self.png")
+    ]
 
 
 # --- the cache

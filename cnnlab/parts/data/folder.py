@@ -1,7 +1,9 @@
 """One's own image files, a folder a class."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from cnnlab.core.errors import Refused
 from cnnlab.core.limits import Count, ExistingFolder, Seed, Share
 from cnnlab.data.cache import Decoded, cached
 from cnnlab.data.dataset import Arrays, Data, finish
+from cnnlab.data.image_files import Files, listed
 
 
 def folder(
@@ -20,65 +23,64 @@ def folder(
     are the splits, each with its classes below.
 
     Args:
-        path: the folder
+        path: the folder; links in it are followed, and each file is read once
         size: side in pixels that every image is resized to, three channels
         root: folder that keeps the decoded images
         validation: share of the training images that validates where there is no val folder
         split_seed: of that split
     """
     top = Path(path).expanduser()
-    names = ("train", "val", "test") if (top / "train").is_dir() else ("",)
-    folders = [top / name for name in names if (top / name).is_dir()]
-    files = {place: _files(place) for place in folders}
-    listing = repr([str(top.resolve()), size, [sorted(found.items()) for found in files.values()]])
+    splits = {"train": top}
+    if (top / "train").is_dir():
+        splits = {name: top / name for name in SPLITS if (top / name).is_dir()}
+    files = {name: listed(place) for name, place in splits.items()}
+    classes = list(files["train"])
+    faults = [
+        f"{splits[name]}: its classes {list(found)} are not those of train, {classes}."
+        for name, found in files.items()
+        if list(found) != classes
+    ]
+    if faults:
+        raise Refused(faults)
+    states = [(name, _states(top, found)) for name, found in files.items()]
+    listing = repr([str(top.resolve()), size, states])
     key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
-    decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(folders, size))
+    decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(files, size))
     return finish(str(top), *decoded, validation=validation, split_seed=split_seed)
 
 
-def _files(place: Path) -> dict[str, tuple[int, int]]:
+SPLITS = ("train", "val", "test")
+
+
+def _states(top: Path, classes: Files) -> list[Any]:
     """Size and time of each file: if these stay, so do the images."""
-    stats = {
-        str(file.relative_to(place)): file.stat() for file in place.rglob("*") if file.is_file()
-    }
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+    return [
+        (str(file.relative_to(top)), status and (status.st_size, status.st_mtime_ns))
+        for files in classes.values()
+        for file, status in files.items()
+    ]
 
 
-def _decode(folders: list[Path], size: int) -> Decoded:
-    from torchvision.datasets import ImageFolder
-
-    splits: dict[str, Arrays] = {}
-    classes: list[str] = []
+def _decode(splits: Mapping[str, Files], size: int) -> Decoded:
     faults = []
-    for place in folders:
-        try:
-            listed = ImageFolder(str(place))
-        except FileNotFoundError as error:
-            what = str(error).partition(". ")[0]
-            raise Refused(
-                f"{place}: {what}. The layout is {place}/<class>/<image>.png, at least one image "
-                "a class."
-            ) from error
-        if classes and listed.classes != classes:
-            faults.append(
-                f"{place}: its classes {listed.classes} are not those of train, {classes}."
-            )
-        classes = classes or listed.classes
-        images = []
-        for file, _ in listed.samples:
-            try:
-                images.append(_image(file, size))
-            except Refused as refused:
-                faults += refused.faults
+    decoded: dict[str, Arrays] = {}
+    for name, classes in splits.items():
+        images, labels = [], []
+        for label, files in enumerate(classes.values()):
+            for file in files:
+                try:
+                    images.append(_image(file, size))
+                except Refused as refused:
+                    faults += refused.faults
+            labels += [label] * len(files)
         if not faults:
-            name = place.name if len(folders) > 1 or place.name == "train" else "train"
-            splits[name] = (np.stack(images), np.array(listed.targets))
+            decoded[name] = (np.stack(images), np.array(labels))
     if faults:
         raise Refused(faults)
-    return splits["train"], splits.get("val"), splits.get("test"), classes
+    return decoded["train"], decoded.get("val"), decoded.get("test"), list(splits["train"])
 
 
-def _image(file: str, size: int) -> np.ndarray:
+def _image(file: Path, size: int) -> np.ndarray:
     """(size, size, 3) uint8.
 
     Raises:
@@ -87,6 +89,8 @@ def _image(file: str, size: int) -> np.ndarray:
     from PIL import Image
 
     try:
+        if not file.is_file():  # to open a pipe would wait for ever
+            raise FileNotFoundError(file)
         with Image.open(file) as image:
             mode = image.mode
             resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
