@@ -1,7 +1,8 @@
 """One's own image files, a folder a class."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,40 @@ def _image(file: Path, size: int) -> np.ndarray:
     """(size, size, 3) uint8.
 
     Raises:
-        Refused: if the file is broken, or has more than 8 bits a channel
+        Refused: if the file is broken or too large, or has more than 8 bits a channel
     """
     from PIL import Image
 
     try:
         if not file.is_file():  # to open a pipe would wait for ever
             raise FileNotFoundError(file)
-        with Image.open(file) as image:
-            mode = image.mode
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with _any_size(), Image.open(file) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height <= MOST_PIXELS:
+                resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError) as error:
         raise Refused(f"{file}: no readable image. Repair it or take it away.") from error
+    if width * height > MOST_PIXELS:
+        raise Refused(
+            f"{file}: too large, {width:,} x {height:,} pixels; {MOST_PIXELS:,} are allowed. Make "
+            "it smaller."
+        )
     if mode.startswith(("I", "F")):  # `convert` clips these at 255: 16 bits would become white
         raise Refused(f"{file}: more than 8 bits a channel. Save it with 8.")
     return np.asarray(resized)
+
+
+MOST_PIXELS = 178_956_970
+"""Of a file: Pillow's own limit, 0.5 GB decoded."""
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """While it lasts, Pillow opens an image of any size, whose error would not say the size."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
