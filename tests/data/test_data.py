@@ -3,14 +3,19 @@
 import functools
 import os
 import pickle
+import re
+import subprocess
+import sys
+import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import config_of, python_path
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
@@ -753,6 +758,13 @@ def test_synthetic_images_depend_on_their_seed_alone():
     assert np.array_equal(made().train.labels, other.train.labels)
 
 
+def test_how_many_numbers_are_drawn_at_a_time_does_not_change_the_images(monkeypatch):
+    expected = made().fingerprint
+    for part in (1, 7 * 108, 10**9):  # an image, seven of them, all
+        monkeypatch.setattr("cnnlab.parts.data.synthetic.PART", part)
+        assert made().fingerprint == expected
+
+
 def test_synthetic_images_are_a_pattern_of_their_class_plus_noise():
     still, noisy = made(noise=0.0).train, made(size=32).train
     for label in range(4):
@@ -761,6 +773,72 @@ def test_synthetic_images_are_a_pattern_of_their_class_plus_noise():
     of_one_class = noisy.images[noisy.labels == 2].astype(float)
     assert of_one_class.std(0, ddof=1).mean() == pytest.approx(8, rel=0.01)
     assert of_one_class.mean(0).std() == pytest.approx(32, rel=0.05)
+
+
+# --- memory
+
+
+def refused_for_memory(read: Callable[[], Data]) -> str:
+    with pytest.raises(Refused) as refused:
+        read()
+    (fault,) = refused.value.faults
+    text, _, rest = fault.partition(" are free. ")
+    assert re.fullmatch(r".*while they are split; [0-9.]+ [kMGT]?B", text)
+    return f"{text.rpartition('; ')[0]}. {rest}"
+
+
+def test_images_that_cannot_fit_into_memory_are_refused_before_any_is_made(tmp_path):
+    start = time.perf_counter()
+    twice = "twice that while they are split"
+    assert refused_for_memory(lambda: made(size=100_000)) == (
+        f"data=synthetic: 1,200 images of 100000 x 100000 x 3 take 36.0 TB, {twice}. "
+        "Lower data.size or data.images."
+    )
+    assert refused_for_memory(lambda: the_digits(100_000)) == (
+        f"data=digits: 1,797 images of 100000 x 100000 x 3 take 53.9 TB, {twice}. Lower data.size."
+    )
+    top = image_files(tmp_path / "mine")
+    assert refused_for_memory(lambda: from_folder(top, tmp_path / "kept", size=1_000_000)) == (
+        f"{top}: 8 images of 1000000 x 1000000 x 3 take 24.0 TB, {twice}. Lower data.size."
+    )
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_is_refused_by_the_size_that_it_unpacks_to(tmp_path, monkeypatch, save):
+    path = tmp_path / "mine.npz"
+    images, labels = np.zeros((20, 100, 100), np.uint8), labels_of(20)
+    save(path, train_images=images, train_labels=labels, notes=np.zeros(10**6))
+    held = images.nbytes + labels.nbytes + 2 * 128  # a header each
+    monkeypatch.setattr("cnnlab.data.memory.available", lambda: 2 * held)
+    assert loaded(str(path)).shape == (1, 100, 100)
+    monkeypatch.setattr("cnnlab.data.memory.available", lambda: 2 * held - 1)
+    with pytest.raises(Refused) as refused:
+        loaded(str(path))
+    assert refused.value.faults == [
+        f"{path}: its arrays take 200 kB, twice that while they are split; 401 kB are free. "
+        "Make a file with fewer or smaller images."
+    ]
+
+
+def test_a_limit_of_the_process_counts_as_memory():
+    """In a process of its own, for its limit cannot be raised again."""
+    code = (
+        "import resource; from cnnlab.data.memory import available\n"
+        "free = available()\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 3 * 10**8, resource.RLIM_INFINITY))\n"
+        "limited = available()\n"
+        "assert 2 * 10**8 < limited <= 3 * 10**8 < free, (free, limited)\n"
+        "from cnnlab.parts.data.synthetic import synthetic\n"
+        "synthetic(images=200, size=1000, channels=3, classes=2, noise=1.0, seed=0,\n"
+        "          validation=0.5, split_seed=0)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert "200 images of 1000 x 1000 x 3 take 600 MB" in done.stderr.splitlines()[-1]
 
 
 # --- batches

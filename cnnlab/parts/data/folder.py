@@ -13,6 +13,7 @@ from cnnlab.core.limits import Count, ExistingFolder, Seed, Share
 from cnnlab.data.cache import Decoded, cached
 from cnnlab.data.dataset import Arrays, Data, finish
 from cnnlab.data.image_files import Files, listed
+from cnnlab.data.memory import require
 
 
 def folder(
@@ -43,6 +44,9 @@ def folder(
     ]
     if faults:
         raise Refused(faults)
+    count = sum(len(each) for found in files.values() for each in found.values())
+    what = f"{top}: {count:,} images of {size} x {size} x 3"
+    require(what, count * size * size * 3, "Lower data.size.")
     states = [(name, _states(top, found)) for name, found in files.items()]
     listing = repr([str(top.resolve()), size, states])
     key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
