@@ -97,6 +97,8 @@ def _announce(planned: Plan) -> None:
     for name, number in planned.reused.items():
         console.print(f"{number} of them trained before, in sweep {name}.")
     _announce_code(planned)
+    for note in planned.data_notes:
+        say(note, WARNING)
     for note in planned.notes[:MOST_NOTES]:
         console.print(f"Left alone: {note}", style="yellow", markup=False)
     if len(planned.notes) > MOST_NOTES:

@@ -145,6 +145,8 @@ def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
     record = open_record(run.directory, run.run_id, made_with)
     record.place = place
     log.info("%s", run.directory.name, extra={"run": place})
+    for note in load(run.job.config.data).notes:  # the command has printed it
+        log.debug("%s", note, extra={"run": place})
     if record.discarded:
         code = f"another code of {', '.join(record.changed)}" if record.changed else ""
         what = code or "other versions or another device"

@@ -125,6 +125,12 @@ class Plan:
                 counts[name] = counts.get(name, 0) + 1
         return counts
 
+    @property
+    def data_notes(self) -> list[str]:
+        """What the user should know of the images, a line each."""
+        datasets = (load(run.job.config.data) for run in self.runs)
+        return list(dict.fromkeys(note for data in datasets for note in data.notes))
+
     def rows(self) -> list[plan_file.Row]:
         """The runs as plan.json has them."""
         return [

@@ -4,18 +4,20 @@ import functools
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import config_of, python_path
+from conftest import SMALL, command, config_of, python_path
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
@@ -26,6 +28,7 @@ from cnnlab.core.errors import Refused
 from cnnlab.data import batches
 from cnnlab.data.dataset import Data, Split, cut, finish
 from cnnlab.data.image_files import SUFFIXES, listed
+from cnnlab.data.sharing import share
 from cnnlab.parts.augment.crop import crop
 from cnnlab.parts.augment.flip import flip
 from cnnlab.parts.data.digits import digits
@@ -209,6 +212,60 @@ def test_anything_that_differs_gives_another_fingerprint():
         finished(images, labels, val=pair, test=pair),
     ]
     assert len({data.fingerprint for data in variants}) == len(variants)
+
+
+# --- images in two splits at once
+
+
+def noted(**arrays) -> str:
+    images, labels = images_of(40, 4, 4), labels_of(40)
+    data = finished(arrays.pop("images", images), labels, **arrays)
+    (note,) = data.notes
+    return note.removeprefix("data=test: ").removesuffix(
+        ": validation accuracy takes them for new."
+    )
+
+
+def test_validation_images_that_are_training_images_too_are_counted():
+    images, val = images_of(40, 4, 4), images_of(9, 4, 4, seed=1)
+    assert finished(images, labels_of(40), val=(val, labels_of(9))).notes == ()
+    val[3], val[7] = images[21], images[5]
+    assert noted(val=(val, labels_of(9))) == (
+        "2 of 9 validation images are training images too, pixel for pixel, e.g. train image 21 "
+        "and val image 3"
+    )
+
+
+def test_equal_images_that_the_cut_parts_are_named_as_they_were_given():
+    images = images_of(40, 4, 4)
+    rest, taken = cut(Split(np.arange(40), labels_of(40)), 0.25, 0, "data=test")
+    one, other = sorted([rest.images[4], taken.images[2]])
+    images[one] = images[other]
+    assert noted(images=images) == (
+        "1 of 10 validation images are training images too, pixel for pixel, e.g. train image "
+        f"{one} and train image {other}"
+    )
+    images = images_of(40, 4, 4)
+    images[rest.images[4]] = images[rest.images[5]]  # on one side
+    assert finished(images, labels_of(40)).notes == ()
+
+
+def test_a_note_changes_no_fingerprint_and_stays_with_shared_images():
+    images = np.zeros((40, 4, 4), np.uint8)
+    data = finished(images, labels_of(40))
+    assert data.fingerprint == "48120df88b2ca816a3f52d06e34a9d52"  # before notes were
+    with closing(share({"one": data})) as shared:
+        assert shared.open()["one"].notes == data.notes != ()
+
+
+def test_a_command_says_it_once_and_each_run_keeps_it_in_its_log(tmp_path):
+    typed = ("-m", "norm=bn,none", *SMALL, "data.noise=0.0", "epochs=1", "hydra.launcher.workers=1")
+    done = command("run", *typed, cwd=tmp_path, environment={"COLUMNS": "300"})
+    assert done.returncode == 0, done.stderr
+    told = "data=synthetic: 8 of 8 validation images are training images too"
+    assert done.stdout.count(told) == 1
+    logs = [path.read_text() for path in tmp_path.glob("outputs/*/*/run.log")]
+    assert [log.count(told) for log in logs] == [1, 1]
 
 
 # --- npz
@@ -684,6 +741,17 @@ def test_what_is_named_as_an_image_and_is_no_file_is_refused_at_once(tmp_path):
     assert names == [
         str(top / name) for name in ("cat/pipe.png", "dog/nowhere.png", "dog/self.png")
     ]
+
+
+def test_the_same_picture_in_train_and_val_is_told_by_its_files_names(tmp_path):
+    top = tmp_path / "mine"
+    for name in ("train", "val"):
+        image_files(top / name, 5, seed=len(name))
+    shutil.copy(top / "train" / "dog" / "4.bmp", top / "val" / "dog" / "again.bmp")
+    for _ in range(2):  # decoded, and from the cache
+        (note,) = from_folder(top, tmp_path / "kept").notes
+        assert note.startswith(f"{top}: 1 of 11 validation images are ")
+        assert "e.g. train/dog/4.bmp and val/dog/again.bmp: " in note
 
 
 # --- the cache

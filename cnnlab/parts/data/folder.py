@@ -51,7 +51,11 @@ def folder(
     listing = repr([str(top.resolve()), size, states])
     key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
     decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(files, size))
-    return finish(str(top), *decoded, validation=validation, split_seed=split_seed)
+    names = {
+        name: [str(file.relative_to(top)) for each in found.values() for file in each]
+        for name, found in files.items()
+    }
+    return finish(str(top), *decoded, validation=validation, split_seed=split_seed, names=names)
 
 
 SPLITS = ("train", "val", "test")
