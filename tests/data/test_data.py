@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, command, config_of, python_path
+from conftest import SMALL, command, config_of, injected, python_path
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
@@ -266,6 +266,33 @@ def test_a_command_says_it_once_and_each_run_keeps_it_in_its_log(tmp_path):
     assert done.stdout.count(told) == 1
     logs = [path.read_text() for path in tmp_path.glob("outputs/*/*/run.log")]
     assert [log.count(told) for log in logs] == [1, 1]
+
+
+# --- images that change
+
+SWAP = """
+import os, joblib
+launch = joblib.Parallel.__call__
+def swapped(*given):
+    if os.path.exists("other.npz"):
+        os.replace("other.npz", "mine.npz")
+    return launch(*given)
+joblib.Parallel.__call__ = swapped
+"""
+
+
+def test_images_that_change_between_plan_and_training_are_not_trained_on(tmp_path):
+    """Under a launcher whose processes read them again."""
+    for seed, name in enumerate(["mine", "other"]):
+        images = images_of(40, 12, 12, seed=seed)
+        np.savez(tmp_path / f"{name}.npz", train_images=images, train_labels=labels_of(40))
+    typed = ("data=npz", "data.path=mine.npz", "epochs=1", "hydra/launcher=joblib", "name=changing")
+    done = command("run", *typed, cwd=tmp_path, environment=injected(tmp_path, SWAP))
+    assert done.returncode == 1
+    assert "Failed: data.path=mine.npz: its images have changed since the plan." in done.stdout
+    assert list(tmp_path.glob("outputs/*/*/result.json")) == []
+    again = command("run", *typed, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
 
 
 # --- npz
@@ -588,6 +615,17 @@ def test_a_changed_added_or_removed_file_is_noticed(tmp_path):
     images, labels = as_torchvision_reads(top)
     data = from_folder(top, tmp_path / "kept")
     assert keys_in(data.train, data.val) == keys_in(Split(images, labels))
+
+
+def test_another_file_of_the_same_size_and_time_is_noticed(tmp_path):
+    top = image_files(tmp_path / "mine", 5)
+    first = from_folder(top, tmp_path / "kept").fingerprint
+    file = top / "cat" / "4.bmp"
+    before = file.stat()
+    Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` and `rsync -t` do
+    assert file.stat().st_size == before.st_size
+    assert from_folder(top, tmp_path / "kept").fingerprint != first
 
 
 def test_another_size_is_kept_apart(tmp_path):

@@ -62,9 +62,15 @@ SPLITS = ("train", "val", "test")
 
 
 def _states(top: Path, classes: Files) -> list[Any]:
-    """Size and time of each file: if these stay, so do the images."""
+    """Size and times of each file: if these stay, so do the images.
+
+    The second time is that of the inode, which `cp -p` and `rsync -t` cannot set back.
+    """
     return [
-        (str(file.relative_to(top)), status and (status.st_size, status.st_mtime_ns))
+        (
+            str(file.relative_to(top)),
+            status and (status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+        )
         for files in classes.values()
         for file, status in files.items()
     ]
