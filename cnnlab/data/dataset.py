@@ -33,6 +33,8 @@ class Data:
         classes: the name of each label
         fingerprint: a hash of all images and labels, in their splits and their order
         notes: what its user should know of it, a line each
+        blank: whether the images are black ones in the place of those that are not here yet; then
+            the fingerprint only tells it from others
     """
 
     train: Split
@@ -41,6 +43,7 @@ class Data:
     classes: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    blank: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -34,7 +34,7 @@ def print_plan(planned: plan.Plan, workers: int) -> None:
     if not pending:
         console.print(f"{counts}. Nothing is left to train.")
         return
-    console.print(f"{counts}; {len(pending):,} will train.")
+    console.print(f"{counts}; {planned.to_train} will train.")
     cost = estimated_cost(planned, workers)
     source = f"{cost.like} runs like them" if cost.like else "a try of a few steps"
     several = f" on {workers} workers" if workers > 1 else ""
