@@ -23,7 +23,7 @@ def require(what: str, size: int, advice: str) -> None:
     if 2 * size > free:
         raise Refused(
             f"{what} take {byte_size(size)}, twice that while they are split; "
-            f"{byte_size(free)} are free. {advice}"
+            f"{byte_size(free)} of memory are free. {advice}"
         )
 
 

@@ -888,7 +888,7 @@ def refused_for_memory(read: Callable[[], Data]) -> str:
     with pytest.raises(Refused) as refused:
         read()
     (fault,) = refused.value.faults
-    text, _, rest = fault.partition(" are free. ")
+    text, _, rest = fault.partition(" of memory are free. ")
     assert re.fullmatch(r".*while they are split; [0-9.]+ [kMGT]?B", text)
     return f"{text.rpartition('; ')[0]}. {rest}"
 
@@ -898,6 +898,10 @@ def test_images_that_cannot_fit_into_memory_are_refused_before_any_is_made(tmp_p
     twice = "twice that while they are split"
     assert refused_for_memory(lambda: made(size=100_000)) == (
         f"data=synthetic: 1,200 images of 100000 x 100000 x 3 take 36.0 TB, {twice}. "
+        "Lower data.size or data.images."
+    )
+    assert refused_for_memory(lambda: made(images=10**12, size=1, channels=1)) == (
+        f"data=synthetic: 1,000,000,000,000 images of 1 x 1 x 1 take 9.0 TB, {twice}. "
         "Lower data.size or data.images."
     )
     assert refused_for_memory(lambda: the_digits(100_000)) == (
@@ -922,8 +926,8 @@ def test_an_npz_is_refused_by_the_size_that_it_unpacks_to(tmp_path, monkeypatch,
     with pytest.raises(Refused) as refused:
         loaded(str(path))
     assert refused.value.faults == [
-        f"{path}: its arrays take 200 kB, twice that while they are split; 401 kB are free. "
-        "Make a file with fewer or smaller images."
+        f"{path}: its arrays take 200 kB, twice that while they are split; 401 kB of memory are "
+        "free. Make a file with fewer or smaller images."
     ]
 
 

@@ -37,7 +37,8 @@ def synthetic(
         split_seed: of that split
     """
     what = f"data=synthetic: {images:,} images of {size} x {size} x {channels}"
-    require(what, images * size * size * channels, "Lower data.size or data.images.")
+    label = 8  # bytes: more than a small image
+    require(what, images * (size * size * channels + label), "Lower data.size or data.images.")
     random = np.random.default_rng(seed)
     labels = np.arange(images) % classes
     patterns = 128 + 32 * random.standard_normal((classes, size, size, channels), np.float32)
