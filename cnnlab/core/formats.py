@@ -89,3 +89,12 @@ def count(size: int, what: str) -> str:
 def capital(words: str) -> str:
     """With a capital at the beginning, and the rest as it is."""
     return words[:1].upper() + words[1:]
+
+
+def byte_size(count: float) -> str:
+    """`12 B`, `1.5 kB`, `170 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"

@@ -4,7 +4,7 @@ N images, H W C image.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,9 @@ class Data:
         test: None where the dataset has none; touched only by `evaluate_test=true`
         classes: the name of each label
         fingerprint: a hash of all images and labels, in their splits and their order
+        notes: what its user should know of it, a line each
+        blank: whether the images are black ones in the place of those that are not here yet; then
+            the fingerprint only tells it from others
     """
 
     train: Split
@@ -39,6 +42,8 @@ class Data:
     test: Split | None
     classes: tuple[str, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
+    blank: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -60,6 +65,7 @@ def finish(
     *,
     validation: float,
     split_seed: int,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> Data:
     """Checks a dataset's arrays and cuts the validation split where there is none.
 
@@ -69,6 +75,7 @@ def finish(
         classes: the name of each label; None: their numbers
         validation: share of the training images that is cut off, stratified, where `val` is None
         split_seed: of that cut
+        names: by split, what each image is called; None: its number
 
     Raises:
         Refused: with every fault of the arrays
@@ -86,12 +93,14 @@ def finish(
         faults += _faults_between(what, splits, classes)
     if faults:
         raise Refused(faults)
+    whole = dict(splits)
     if "val" not in splits:
         splits["train"], splits["val"] = cut(splits["train"], validation, split_seed, what)
     count = 1 + max(int(split.labels.max()) for split in splits.values())
-    names = tuple(classes) if classes is not None else tuple(str(k) for k in range(count))
+    labels = tuple(classes) if classes is not None else tuple(str(k) for k in range(count))
     parts = (splits["train"], splits["val"], splits.get("test"))
-    return Data(*parts, classes=names, fingerprint=_fingerprint(parts))
+    notes = _in_both(what, splits["train"], splits["val"], whole, names)
+    return Data(*parts, classes=labels, fingerprint=_fingerprint(parts), notes=notes)
 
 
 def cut(split: Split, share: float, seed: int, what: str) -> tuple[Split, Split]:
@@ -169,6 +178,36 @@ def _faults_between(
         if len(strange):
             faults.append(f"{what}: {name} has classes without training images: {strange[:5]}.")
     return faults
+
+
+def _in_both(
+    what: str,
+    train: Split,
+    val: Split,
+    whole: Mapping[str, Split],
+    names: Mapping[str, Sequence[str]] | None,
+) -> tuple[str, ...]:
+    """A line about validation images that are training images too, if there are any.
+
+    Args:
+        whole: the splits before the cut, in which an example is named
+    """
+    validating = {image.tobytes() for image in val.images}  # 0.06 s for CIFAR-10
+    both = {key for image in train.images if (key := image.tobytes()) in validating}
+    if not both:
+        return ()
+    twins = [key for image in val.images if (key := image.tobytes()) in both]
+    called = [
+        names[name][k] if names else f"{name} image {k}"
+        for name in ("train", "val")
+        if name in whole
+        for k, image in enumerate(whole[name].images)
+        if image.tobytes() == twins[0]
+    ]
+    return (
+        f"{what}: {len(twins):,} of {len(val):,} validation images are training images too, pixel "
+        f"for pixel, e.g. {called[0]} and {called[-1]}: validation accuracy takes them for new.",
+    )
 
 
 def _split_of(images: np.ndarray, labels: np.ndarray) -> Split:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnlab.config.targets import build
 from cnnlab.data.dataset import Data
+from cnnlab.data.download import no_download
 
 _loaded: dict[str, Data] = {}
 
@@ -17,8 +18,21 @@ def load(part: Mapping[str, Any]) -> Data:
         Refused: if the data cannot be used
     """
     key = _key(part)
-    if key not in _loaded:
+    if key not in _loaded or _loaded[key].blank:
         _loaded[key] = build(part)
+    return _loaded[key]
+
+
+def described(part: Mapping[str, Any]) -> Data:
+    """The same for a plan, which downloads nothing: blank images where `load` would.
+
+    Raises:
+        Refused: if the data cannot be used
+    """
+    key = _key(part)
+    if key not in _loaded:
+        with no_download():
+            _loaded[key] = build(part)
     return _loaded[key]
 
 

@@ -33,7 +33,7 @@ class Shared:
 
     Args:
         handle: of the memory, as an open file
-        datasets: by key: each split's places, the classes and the fingerprint
+        datasets: by key: each split's places, and what else a `Data` has
     """
 
     def __init__(self, handle: int, datasets: Mapping[str, Any]):
@@ -58,10 +58,9 @@ class Shared:
         return {
             key: Data(
                 *(each and Split(*map(array, each)) for each in splits),
-                classes=classes,
-                fingerprint=fingerprint,
+                **rest,
             )
-            for key, (splits, classes, fingerprint) in self._datasets.items()
+            for key, (splits, rest) in self._datasets.items()
         }
 
     def close(self) -> None:
@@ -95,8 +94,7 @@ def share(datasets: Mapping[str, Data]) -> Shared:
                     each and (put(each.images), put(each.labels))
                     for each in (d.train, d.val, d.test)
                 ],
-                d.classes,
-                d.fingerprint,
+                {"classes": d.classes, "fingerprint": d.fingerprint, "notes": d.notes},
             )
             for key, d in datasets.items()
         }

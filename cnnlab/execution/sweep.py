@@ -92,11 +92,13 @@ def _make_room(planned: Plan) -> None:
 
 
 def _announce(planned: Plan) -> None:
-    line = f"Sweep {planned.name}: {_runs(len(planned.runs))}, {len(planned.pending):,} to train."
+    line = f"Sweep {planned.name}: {_runs(len(planned.runs))}, {planned.to_train} to train."
     console.print(line, style="bold")
     for name, number in planned.reused.items():
         console.print(f"{number} of them trained before, in sweep {name}.")
     _announce_code(planned)
+    for note in planned.data_notes:
+        say(note, WARNING)
     for note in planned.notes[:MOST_NOTES]:
         console.print(f"Left alone: {note}", style="yellow", markup=False)
     if len(planned.notes) > MOST_NOTES:

@@ -52,7 +52,7 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     """Trains one run under another launcher than ours, as Hydra calls it with its config.
 
     An error costs this run only: it is recorded, with its whole traceback in run.log. A run that
-    another process finished meanwhile is not trained again.
+    another process finished meanwhile is not trained again, nor one whose images have changed.
 
     Returns:
         `status` (done, diverged or failed), `error`, `directory`, and the best validation accuracy
@@ -66,7 +66,12 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     job = Job(checked, choices, tuple(hydra.overrides.task), {}, {})
     fingerprint = load(checked.data).fingerprint
     identity = run_id(checked.plain(), fingerprint)
-    run = Run(identity, job, fingerprint, Path(hydra.runtime.output_dir), None)
+    directory = Path(hydra.runtime.output_dir)
+    if not lookup.is_of(directory.name, identity):
+        changed = f"data.path={checked.data['path']}" if "path" in checked.data else "data"
+        error = f"{changed}: its images have changed since the plan. The same command plans anew."
+        return {**_FAILED, "error": error, "directory": str(directory)}
+    run = Run(identity, job, fingerprint, directory, None)
     begun = begin(run, command_of(plain))
     if isinstance(begun, dict):
         return begun
@@ -145,6 +150,8 @@ def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
     record = open_record(run.directory, run.run_id, made_with)
     record.place = place
     log.info("%s", run.directory.name, extra={"run": place})
+    for note in load(run.job.config.data).notes:  # the command has printed it
+        log.debug("%s", note, extra={"run": place})
     if record.discarded:
         code = f"another code of {', '.join(record.changed)}" if record.changed else ""
         what = code or "other versions or another device"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnlab.data.loading import load
+from cnnlab.data.loading import described
 from cnnlab.planning import plan
 from cnnlab.training.throughput import kind, pace
 
@@ -89,7 +89,7 @@ def _tried(run: plan.Run) -> tuple[float, int]:
     from cnnlab.training.assemble import assemble
 
     config = run.job.config
-    data = load(config.data)
+    data = described(config.data)
     model = assemble(config, data.shape, len(data.classes))
     bytes_of_weights = sum(each.numel() * 4 for each in model.parameters())
     seconds = pace([config], data).epoch(data, config.batch_size)

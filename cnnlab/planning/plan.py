@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,8 @@ from cnnlab.config.compose import file_of, replaced
 from cnnlab.config.launcher import Limits, is_ours
 from cnnlab.config.schema import Command, key_text
 from cnnlab.core.errors import Refused
-from cnnlab.data.loading import load
+from cnnlab.data.dataset import Data
+from cnnlab.data.loading import described, load
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
 from cnnlab.records import lookup, plan_file
@@ -21,7 +22,7 @@ from cnnlab.records.identity import digest, run_id, settings
 from cnnlab.records.sources import changed, sources_of
 from cnnlab.training import devices
 
-STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending")
+STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending", "unknown")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Run:
         epoch: the last finished one of an unfinished run
         outdated: the files whose code is another than that of the result; empty where it counts
         superseded: an outdated record of the run in the sweep's folder, beside that one
+        unknown: whether its images are not here yet, so that nobody knows what there is of it
     """
 
     run_id: str
@@ -47,10 +49,13 @@ class Run:
     epoch: int = 0
     outdated: tuple[str, ...] = ()
     superseded: Path | None = None
+    unknown: bool = False
 
     @property
     def state(self) -> str:
         """One of STATES."""
+        if self.unknown:
+            return "unknown"
         if self.result is not None:
             return "outdated" if self.outdated else self.result["status"]
         return "partly trained" if self.epoch else "pending"
@@ -93,9 +98,16 @@ class Plan:
             "pending",
             "partly trained",
             "outdated",
+            "unknown",
             *([self.command.retry] if self.command.retry else []),
         )
         return [run for run in self.runs if run.state in states]
+
+    @property
+    def to_train(self) -> str:
+        """How many those are, for a person."""
+        unknown = any(run.unknown for run in self.runs)
+        return f"{'at most ' if unknown else ''}{len(self.pending):,}"
 
     @property
     def differing(self) -> dict[str, int]:
@@ -124,6 +136,12 @@ class Plan:
                 name = run.directory.parent.name
                 counts[name] = counts.get(name, 0) + 1
         return counts
+
+    @property
+    def data_notes(self) -> list[str]:
+        """What the user should know of the images, a line each."""
+        datasets = (described(run.job.config.data) for run in self.runs)
+        return list(dict.fromkeys(note for data in datasets for note in data.notes))
 
     def rows(self) -> list[plan_file.Row]:
         """The runs as plan.json has them."""
@@ -164,17 +182,21 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     asked = dict.fromkeys(job.config.device for job in expansion.jobs)
     missing = [fault for device in asked if (fault := devices.absent(device)) is not None]
     faults = expansion.faults + missing
-    faults += _faults_of_data(expansion.data, bool(faults))
+    parts = [part for part in expansion.data if not faults or "path" in part]  # the quick ones
+    faults += _faults_of_data(parts, described)
     if not faults:
         faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
+    if not faults and not expansion.command.plan:  # a command that is refused downloads nothing
+        faults = _faults_of_data(expansion.data, load)
     if faults:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
     for job in expansion.jobs:  # of equal runs the first stays
-        jobs.setdefault(run_id(job.config.plain(), load(job.config.data).fingerprint), job)
+        jobs.setdefault(run_id(job.config.plain(), described(job.config.data).fingerprint), job)
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
-    name = first.name or f"adhoc-{digest(sorted(jobs))[:8]}"
+    blank = any(described(part).blank for part in expansion.data)
+    name = first.name or f"adhoc-{'?' if blank else digest(sorted(jobs))[:8]}"
     planned = _located(outputs / name, jobs, expansion)
     differences = _difference(planned, expansion)
     if not differences:
@@ -201,7 +223,10 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
     if not (planned.folder / "plan.json").exists():
         return {}  # before 10,000 rows are made
-    return plan_file.difference(planned.folder, planned.rows(), expansion.factors)
+    found = plan_file.difference(planned.folder, planned.rows(), expansion.factors)
+    if any(run.unknown for run in planned.runs):
+        found.pop("data.fingerprint", None)
+    return found
 
 
 def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
@@ -214,14 +239,14 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
     )
     runs = []
     for identity, job in jobs.items():
-        fingerprint = load(job.config.data).fingerprint
+        data = described(job.config.data)
         there = found.get(identity)
         if there is not None:
             state = (there.directory, there.result, there.epoch, there.changed, there.superseded)
         else:
             fresh = lookup.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
             state = (fresh, None)
-        runs.append(Run(identity, job, fingerprint, *state))
+        runs.append(Run(identity, job, data.fingerprint, *state, unknown=data.blank))
     known = {run.directory.name for run in runs}
     earlier = plan_file.read(folder / "plan.json") or {"runs": []}
     known |= {run["directory"] for run in earlier["runs"]}
@@ -253,14 +278,14 @@ def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
 
 
-def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[str]:
-    """What is wrong with the images. A command that is refused anyway begins no download."""
+def _faults_of_data(
+    parts: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Data]
+) -> list[str]:
+    """What is wrong with the images, which `read` reads."""
     faults = []
     for part in parts:
-        if refused and "path" not in part:
-            continue
         try:
-            load(part)
+            read(part)
         except Refused as error:
             faults += error.faults
         except MemoryError as error:
@@ -294,7 +319,7 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     trial = Trial()
     faults: dict[str, None] = {}
     for job in jobs:
-        config, data = job.config, load(job.config.data)
+        config, data = job.config, described(job.config.data)
         faults.update(dict.fromkeys(trial.faults(config, data)))
         if config.evaluate_test and data.test is None:
             fault = f"evaluate_test=true: data={job.choices['data']} has no test split."

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
+from cnnlab.core.formats import byte_size
 from cnnlab.planning import plan
 from cnnlab.planning.estimate import estimated_cost
 
@@ -33,7 +34,7 @@ def print_plan(planned: plan.Plan, workers: int) -> None:
     if not pending:
         console.print(f"{counts}. Nothing is left to train.")
         return
-    console.print(f"{counts}; {len(pending):,} will train.")
+    console.print(f"{counts}; {planned.to_train} will train.")
     cost = estimated_cost(planned, workers)
     source = f"{cost.like} runs like them" if cost.like else "a try of a few steps"
     several = f" on {workers} workers" if workers > 1 else ""
@@ -41,7 +42,7 @@ def print_plan(planned: plan.Plan, workers: int) -> None:
     for line in labelled("Time: ", f"about {duration(cost.seconds)}{several}; {each} ({source})."):
         console.print(line)
     free = shutil.disk_usage(_existing(planned.outputs)).free
-    console.print(f"Disk: about {_bytes(cost.disk)}; {_bytes(free)} are free.")
+    console.print(f"Disk: about {byte_size(cost.disk)}; {byte_size(free)} are free.")
     if cost.disk > free:
         say("There is not enough room for these records.", level=30)
 
@@ -75,11 +76,3 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

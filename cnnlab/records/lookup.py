@@ -162,6 +162,11 @@ def _look(directory: Path) -> tuple[list[tuple[str, Found]], str | None]:
     return [(result["run_id"], Found(directory, result, sources=result["sources"]))], None
 
 
+def is_of(name: str, run_id: str) -> bool:
+    """Whether a directory's name is one that `free` gives a run's record."""
+    return _id8(name) == run_id[:8]
+
+
 def _id8(name: str) -> str:
     """The part of a directory's name that is a run's: `...-<id8>` or `...-<id8>-<number>`."""
     head, _, tail = name.rpartition("-")

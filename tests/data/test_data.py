@@ -3,21 +3,32 @@
 import functools
 import os
 import pickle
+import re
+import shutil
+import subprocess
+import sys
+import time
 import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import config_of
+from conftest import SMALL, command, config_of, injected, python_path
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from cnnlab.core.errors import Refused
 from cnnlab.data import batches
 from cnnlab.data.dataset import Data, Split, cut, finish
+from cnnlab.data.image_files import SUFFIXES, listed
+from cnnlab.data.sharing import share
 from cnnlab.parts.augment.crop import crop
 from cnnlab.parts.augment.flip import flip
 from cnnlab.parts.data.digits import digits
@@ -201,6 +212,87 @@ def test_anything_that_differs_gives_another_fingerprint():
         finished(images, labels, val=pair, test=pair),
     ]
     assert len({data.fingerprint for data in variants}) == len(variants)
+
+
+# --- images in two splits at once
+
+
+def noted(**arrays) -> str:
+    images, labels = images_of(40, 4, 4), labels_of(40)
+    data = finished(arrays.pop("images", images), labels, **arrays)
+    (note,) = data.notes
+    return note.removeprefix("data=test: ").removesuffix(
+        ": validation accuracy takes them for new."
+    )
+
+
+def test_validation_images_that_are_training_images_too_are_counted():
+    images, val = images_of(40, 4, 4), images_of(9, 4, 4, seed=1)
+    assert finished(images, labels_of(40), val=(val, labels_of(9))).notes == ()
+    val[3], val[7] = images[21], images[5]
+    assert noted(val=(val, labels_of(9))) == (
+        "2 of 9 validation images are training images too, pixel for pixel, e.g. train image 21 "
+        "and val image 3"
+    )
+
+
+def test_equal_images_that_the_cut_parts_are_named_as_they_were_given():
+    images = images_of(40, 4, 4)
+    rest, taken = cut(Split(np.arange(40), labels_of(40)), 0.25, 0, "data=test")
+    one, other = sorted([rest.images[4], taken.images[2]])
+    images[one] = images[other]
+    assert noted(images=images) == (
+        "1 of 10 validation images are training images too, pixel for pixel, e.g. train image "
+        f"{one} and train image {other}"
+    )
+    images = images_of(40, 4, 4)
+    images[rest.images[4]] = images[rest.images[5]]  # on one side
+    assert finished(images, labels_of(40)).notes == ()
+
+
+def test_a_note_changes_no_fingerprint_and_stays_with_shared_images():
+    images = np.zeros((40, 4, 4), np.uint8)
+    data = finished(images, labels_of(40))
+    assert data.fingerprint == "48120df88b2ca816a3f52d06e34a9d52"  # before notes were
+    with closing(share({"one": data})) as shared:
+        assert shared.open()["one"].notes == data.notes != ()
+
+
+def test_a_command_says_it_once_and_each_run_keeps_it_in_its_log(tmp_path):
+    typed = ("-m", "norm=bn,none", *SMALL, "data.noise=0.0", "epochs=1", "hydra.launcher.workers=1")
+    done = command("run", *typed, cwd=tmp_path, environment={"COLUMNS": "300"})
+    assert done.returncode == 0, done.stderr
+    told = "data=synthetic: 8 of 8 validation images are training images too"
+    assert done.stdout.count(told) == 1
+    logs = [path.read_text() for path in tmp_path.glob("outputs/*/*/run.log")]
+    assert [log.count(told) for log in logs] == [1, 1]
+
+
+# --- images that change
+
+SWAP = """
+import os, joblib
+launch = joblib.Parallel.__call__
+def swapped(*given):
+    if os.path.exists("other.npz"):
+        os.replace("other.npz", "mine.npz")
+    return launch(*given)
+joblib.Parallel.__call__ = swapped
+"""
+
+
+def test_images_that_change_between_plan_and_training_are_not_trained_on(tmp_path):
+    """Under a launcher whose processes read them again."""
+    for seed, name in enumerate(["mine", "other"]):
+        images = images_of(40, 12, 12, seed=seed)
+        np.savez(tmp_path / f"{name}.npz", train_images=images, train_labels=labels_of(40))
+    typed = ("data=npz", "data.path=mine.npz", "epochs=1", "hydra/launcher=joblib", "name=changing")
+    done = command("run", *typed, cwd=tmp_path, environment=injected(tmp_path, SWAP))
+    assert done.returncode == 1
+    assert "Failed: data.path=mine.npz: its images have changed since the plan." in done.stdout
+    assert list(tmp_path.glob("outputs/*/*/result.json")) == []
+    again = command("run", *typed, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
 
 
 # --- npz
@@ -525,6 +617,17 @@ def test_a_changed_added_or_removed_file_is_noticed(tmp_path):
     assert keys_in(data.train, data.val) == keys_in(Split(images, labels))
 
 
+def test_another_file_of_the_same_size_and_time_is_noticed(tmp_path):
+    top = image_files(tmp_path / "mine", 5)
+    first = from_folder(top, tmp_path / "kept").fingerprint
+    file = top / "cat" / "4.bmp"
+    before = file.stat()
+    Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` and `rsync -t` do
+    assert file.stat().st_size == before.st_size
+    assert from_folder(top, tmp_path / "kept").fingerprint != first
+
+
 def test_another_size_is_kept_apart(tmp_path):
     image_files(tmp_path / "mine")
     shapes = [from_folder(tmp_path / "mine", tmp_path / "kept", size=n).shape for n in (6, 9, 6)]
@@ -540,14 +643,32 @@ def test_broken_images_are_all_named_and_nothing_is_kept(tmp_path):
     file = top / "cat" / "0.png"
     file.write_bytes(file.read_bytes()[:-40])
     (top / "cat" / "notes.png").write_text("no image")
-    bomb = bytearray((top / "dog" / "4.bmp").read_bytes())
-    bomb[18:26] = b"\xff\xff\0\0" * 2  # claims to be 65,535 x 65,535
-    (top / "dog" / "4.bmp").write_bytes(bomb)
     with pytest.raises(Refused) as refused:
         from_folder(top, tmp_path / "kept")
     names = [fault.partition(": no readable image")[0] for fault in refused.value.faults]
-    assert names == [str(top / name) for name in ("cat/0.png", "cat/notes.png", "dog/4.bmp")]
+    assert names == [str(top / name) for name in ("cat/0.png", "cat/notes.png")]
     assert entries(tmp_path / "kept") == []
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG up to its pixels: https://www.w3.org/TR/png/#11IHDR"""
+    chunk = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\2\0\0\0"
+    data = b"\0\0\0\0IDAT"
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data
+
+
+def test_an_image_too_large_to_decode_is_refused_with_its_size(tmp_path):
+    top = image_files(tmp_path / "mine")
+    huge = top / "dog" / "huge.png"
+    huge.write_bytes(png_header(20_000, 9_000))
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    assert refused.value.faults == [
+        f"{huge}: too large, 20,000 x 9,000 pixels; 178,956,970 are allowed. Make it smaller."
+    ]
+    huge.write_bytes(png_header(20_000, 8_000))  # allowed, and broken
+    with pytest.raises(Refused, match="no readable image"):
+        from_folder(top, tmp_path / "kept")
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [(np.uint16, "png"), (np.float32, "tiff")])
@@ -563,11 +684,11 @@ def test_an_image_of_more_than_8_bits_is_refused_instead_of_clipped(tmp_path, ki
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda top: top.mkdir(), "Couldn't find any class folder"),
-        (lambda top: (image_files(top) / "bird").mkdir(), "no valid file for the classes bird"),
+        (lambda top: top.mkdir(), "mine: no class folder in it"),
+        (lambda top: (image_files(top) / "bird").mkdir(), r"mine: no image in bird\. .*\.png"),
         (
             lambda top: (image_files(top / "train"), (top / "val").mkdir()),
-            "val: Couldn't find any class folder",
+            "val: no class folder in it",
         ),
         (
             lambda top: (
@@ -584,6 +705,91 @@ def test_a_folder_of_another_layout_is_refused_and_nothing_is_kept(tmp_path, mak
     with pytest.raises(Refused, match=message):
         from_folder(tmp_path / "mine", tmp_path / "kept")
     assert entries(tmp_path / "kept") == []
+
+
+def nested(top: Path, count: int = 5) -> Path:
+    """Two classes, with names whose order as texts is not that of their parts."""
+    image_files(top, count)
+    for inner in ("cat/a/c", "cat/a-b", "dog/B", "dog/a"):
+        image_files(top / inner)
+    (top / "dog" / "9.JPG").write_bytes((top / "dog" / "1.jpg").read_bytes())
+    (top / "dog" / "notes.txt").write_text("no image")
+    return top
+
+
+def test_nested_folders_and_linked_ones_are_listed_in_the_order_of_torchvision(tmp_path):
+    top = nested(tmp_path / "mine")
+    image_files(tmp_path / "apart", seed=1)
+    (top / "cat" / "b").symlink_to(tmp_path / "apart" / "cat")
+    (top / "eel").symlink_to(tmp_path / "apart" / "dog")
+    expected = ImageFolder(str(top))
+    found = listed(top)
+    assert list(found) == expected.classes == ["cat", "dog", "eel"]
+    assert [str(file) for files in found.values() for file in files] == [
+        file for file, _ in expected.samples
+    ]
+    assert SUFFIXES == IMG_EXTENSIONS
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("cat/loop", "cat"), ("cat/loop", "."), ("cat/loop", ".."), ("loop", "."), ("loop", ".."),
+        ("cat/a/loop", "cat"), ("cat/b", "cat/a"), ("cat/b.png", "cat/0.png"),
+    ],
+)  # fmt: skip
+def test_a_link_to_what_is_listed_already_adds_nothing(tmp_path, link, target):
+    top = nested(tmp_path / "mine")
+    expected = from_folder(top, tmp_path / "kept")
+    (top / link).symlink_to(top / target, target_is_directory=True)
+    found = from_folder(top, tmp_path / "elsewhere")
+    assert found.fingerprint == expected.fingerprint
+    assert found.classes == ("cat", "dog")
+
+
+def test_a_broken_image_in_a_looped_folder_is_one_fault(tmp_path):
+    top = image_files(tmp_path / "mine")
+    (top / "cat" / "loop").symlink_to(top)
+    (top / "cat" / "0.png").write_bytes(b"broken")
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    assert refused.value.faults == [
+        f"{top / 'cat' / '0.png'}: no readable image. Repair it or take it away."
+    ]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_file_in_two_classes_is_refused(tmp_path, link):
+    top = image_files(tmp_path / "mine")
+    link(top / "cat" / "1.jpg", top / "dog" / "twin.jpg")
+    with pytest.raises(Refused, match="one image cannot be of two classes") as refused:
+        from_folder(top, tmp_path / "kept")
+    (fault,) = refused.value.faults
+    assert fault.startswith(f"{top / 'dog' / 'twin.jpg'}: it is the same file as {top}/cat/1.jpg")
+
+
+def test_what_is_named_as_an_image_and_is_no_file_is_refused_at_once(tmp_path):
+    top = image_files(tmp_path / "mine")
+    os.mkfifo(top / "cat" / "pipe.png")
+    (top / "dog" / "self.png").symlink_to(top / "dog" / "self.png")
+    (top / "dog" / "nowhere.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(Refused) as refused:
+        from_folder(top, tmp_path / "kept")
+    names = [fault.partition(": no readable image")[0] for fault in refused.value.faults]
+    assert names == [
+        str(top / name) for name in ("cat/pipe.png", "dog/nowhere.png", "dog/self.png")
+    ]
+
+
+def test_the_same_picture_in_train_and_val_is_told_by_its_files_names(tmp_path):
+    top = tmp_path / "mine"
+    for name in ("train", "val"):
+        image_files(top / name, 5, seed=len(name))
+    shutil.copy(top / "train" / "dog" / "4.bmp", top / "val" / "dog" / "again.bmp")
+    for _ in range(2):  # decoded, and from the cache
+        (note,) = from_folder(top, tmp_path / "kept").notes
+        assert note.startswith(f"{top}: 1 of 11 validation images are ")
+        assert "e.g. train/dog/4.bmp and val/dog/again.bmp: " in note
 
 
 # --- the cache
@@ -658,6 +864,13 @@ def test_synthetic_images_depend_on_their_seed_alone():
     assert np.array_equal(made().train.labels, other.train.labels)
 
 
+def test_how_many_numbers_are_drawn_at_a_time_does_not_change_the_images(monkeypatch):
+    expected = made().fingerprint
+    for part in (1, 7 * 108, 10**9):  # an image, seven of them, all
+        monkeypatch.setattr("cnnlab.parts.data.synthetic.PART", part)
+        assert made().fingerprint == expected
+
+
 def test_synthetic_images_are_a_pattern_of_their_class_plus_noise():
     still, noisy = made(noise=0.0).train, made(size=32).train
     for label in range(4):
@@ -666,6 +879,76 @@ def test_synthetic_images_are_a_pattern_of_their_class_plus_noise():
     of_one_class = noisy.images[noisy.labels == 2].astype(float)
     assert of_one_class.std(0, ddof=1).mean() == pytest.approx(8, rel=0.01)
     assert of_one_class.mean(0).std() == pytest.approx(32, rel=0.05)
+
+
+# --- memory
+
+
+def refused_for_memory(read: Callable[[], Data]) -> str:
+    with pytest.raises(Refused) as refused:
+        read()
+    (fault,) = refused.value.faults
+    text, _, rest = fault.partition(" of memory are free. ")
+    assert re.fullmatch(r".*while they are split; [0-9.]+ [kMGT]?B", text)
+    return f"{text.rpartition('; ')[0]}. {rest}"
+
+
+def test_images_that_cannot_fit_into_memory_are_refused_before_any_is_made(tmp_path):
+    start = time.perf_counter()
+    twice = "twice that while they are split"
+    assert refused_for_memory(lambda: made(size=100_000)) == (
+        f"data=synthetic: 1,200 images of 100000 x 100000 x 3 take 36.0 TB, {twice}. "
+        "Lower data.size or data.images."
+    )
+    assert refused_for_memory(lambda: made(images=10**12, size=1, channels=1)) == (
+        f"data=synthetic: 1,000,000,000,000 images of 1 x 1 x 1 take 9.0 TB, {twice}. "
+        "Lower data.size or data.images."
+    )
+    assert refused_for_memory(lambda: the_digits(100_000)) == (
+        f"data=digits: 1,797 images of 100000 x 100000 x 3 take 53.9 TB, {twice}. Lower data.size."
+    )
+    top = image_files(tmp_path / "mine")
+    assert refused_for_memory(lambda: from_folder(top, tmp_path / "kept", size=1_000_000)) == (
+        f"{top}: 8 images of 1000000 x 1000000 x 3 take 24.0 TB, {twice}. Lower data.size."
+    )
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_is_refused_by_the_size_that_it_unpacks_to(tmp_path, monkeypatch, save):
+    path = tmp_path / "mine.npz"
+    images, labels = np.zeros((20, 100, 100), np.uint8), labels_of(20)
+    save(path, train_images=images, train_labels=labels, notes=np.zeros(10**6))
+    held = images.nbytes + labels.nbytes + 2 * 128  # a header each
+    monkeypatch.setattr("cnnlab.data.memory.available", lambda: 2 * held)
+    assert loaded(str(path)).shape == (1, 100, 100)
+    monkeypatch.setattr("cnnlab.data.memory.available", lambda: 2 * held - 1)
+    with pytest.raises(Refused) as refused:
+        loaded(str(path))
+    assert refused.value.faults == [
+        f"{path}: its arrays take 200 kB, twice that while they are split; 401 kB of memory are "
+        "free. Make a file with fewer or smaller images."
+    ]
+
+
+def test_a_limit_of_the_process_counts_as_memory():
+    """In a process of its own, for its limit cannot be raised again."""
+    code = (
+        "import resource; from cnnlab.data.memory import available\n"
+        "free = available()\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 3 * 10**8, resource.RLIM_INFINITY))\n"
+        "limited = available()\n"
+        "assert 2 * 10**8 < limited <= 3 * 10**8 < free, (free, limited)\n"
+        "from cnnlab.parts.data.synthetic import synthetic\n"
+        "synthetic(images=200, size=1000, channels=3, classes=2, noise=1.0, seed=0,\n"
+        "          validation=0.5, split_seed=0)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert "200 images of 1000 x 1000 x 3 take 600 MB" in done.stderr.splitlines()[-1]
 
 
 # --- batches

@@ -18,14 +18,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torchvision.datasets
-from conftest import command
+from conftest import command, config_of
 
 from cnnlab.core.errors import Refused
+from cnnlab.data import loading
 from cnnlab.data.dataset import Data
+from cnnlab.data.loading import described
 from cnnlab.parts.data.cifar10 import cifar10
 from cnnlab.parts.data.cifar100 import cifar100
 from cnnlab.parts.data.fashion_mnist import fashion_mnist
 from cnnlab.parts.data.mnist import mnist
+from cnnlab.planning import plan
+from cnnlab.records.schema import METRICS, TIMING
+from cnnlab.records.writer import open_record
 
 pytestmark = [
     # Python 3.12 and 3.13 announce a change of tarfile, which torchvision calls.
@@ -421,6 +426,79 @@ def test_a_damaged_copy_of_mnist_is_downloaded_again(server, monkeypatch, tmp_pa
     assert_holds(reader(mnist)(tmp_path), GREY["train"], GREY["t10k"])
 
 
+# --- without a download
+
+
+@pytest.fixture
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own."""
+    monkeypatch.setattr(loading, "_loaded", {})
+    plan.make.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("option", "shape", "classes", "counts"),
+    [  # the data sets' own pages
+        ("cifar10", (3, 32, 32), 10, [45_000, 5_000, 10_000]),
+        ("cifar100", (3, 32, 32), 100, [45_000, 5_000, 10_000]),
+        ("mnist", (1, 28, 28), 10, [54_000, 6_000, 10_000]),
+        ("fashion_mnist", (1, 28, 28), 10, [54_000, 6_000, 10_000]),
+    ],
+)
+def test_without_its_images_a_dataset_is_described_and_nothing_is_written(
+    tmp_path, option, shape, classes, counts
+):
+    part = config_of(f"data={option}", f"data.root={tmp_path / 'none'}").data
+    data = described(part)
+    assert (data.shape, len(data.classes)) == (shape, classes)
+    assert [len(split) for split in (data.train, data.val, data.test)] == counts
+    assert data.blank
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_a_plan_tells_what_there_is_once_the_images_are_here(cifar):
+    typed = ("data=cifar10", "data.validation=0.2", "name=far", "norm=bn,none")
+    planned = plan.make((), (*typed, "plan=true"))
+    assert [run.state for run in planned.runs] == ["unknown"] * 2
+    assert (cifar.asked, planned.to_train) == ([], "at most 2")
+    made = plan.make((), typed)  # as a training command does
+    open_record(made.runs[0].directory, made.runs[0].run_id).add(
+        dict.fromkeys(METRICS, 1), dict.fromkeys(TIMING, 1), {}
+    )
+    made.write()
+    plan.make.cache_clear()
+    here = plan.make((), (*typed, "plan=true"))
+    assert [run.state for run in here.runs] == ["partly trained", "pending"]
+    assert [run.run_id for run in here.runs] == [run.run_id for run in made.runs]
+    gone = plan.make((), (*typed, "data.root=elsewhere", "plan=true"))
+    assert [run.state for run in gone.runs] == ["unknown"] * 2  # although plan.json has others
+    assert gone.notes == ()
+
+
+def test_a_model_that_cannot_be_built_is_refused_before_the_download(cifar, tmp_path):
+    with pytest.raises(Refused, match="groups"):
+        plan.make((), ("data=cifar10", f"data.root={tmp_path}", "norm=gn", "norm.groups=5"))
+    assert cifar.asked == []
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_runs_on_images_that_are_not_here_are_told_apart():
+    planned = plan.make((), ("data=mnist,fashion_mnist", "data.split_seed=0,1", "plan=true"))
+    assert [run.state for run in planned.runs] == ["unknown"] * 4
+    assert planned.name == "adhoc-?"  # the real one is a hash of the images too
+
+
+def test_what_was_described_is_read_once_it_is_to_be_trained_on(cifar, tmp_path):
+    part = config_of("data=cifar10", f"data.root={tmp_path}", "data.validation=0.2").data
+    assert len(described(part).train) == 40_000
+    assert cifar.asked == []
+    data = loading.load(part)
+    assert_holds(data, TRAIN, TEST)
+    assert data.fingerprint == load(tmp_path).fingerprint
+    assert described(part) is data
+
+
 # --- as a person sees it
 
 
@@ -448,6 +526,20 @@ def test_a_failed_download_is_one_line_on_stderr_and_exit_code_2(pointed_command
     assert "Connection refused" in line
     assert "data=digits" in line
     assert done.stdout == ""
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_plan_downloads_nothing_and_says_what_training_will(pointed_command, server, tmp_path):
+    done = pointed_command("-m", "norm=bn,none", "name=far", "plan=true")
+    assert done.returncode == 0, done.stderr
+    assert server.asked == []
+    assert "Sweep far: 2 runs, at most 2 to train." in done.stdout
+    assert (
+        f"data=cifar10: its images are not in {tmp_path / 'kept'} yet; training downloads them "
+        "first, 170 MB. Which runs are trained already is not known before."
+    ) in done.stdout
+    assert "2 unknown; at most 2 will train." in done.stdout
+    assert not (tmp_path / "kept").exists()
     assert not (tmp_path / "outputs").exists()
 
 

@@ -2,7 +2,9 @@
 
 from cnnlab.core.limits import Seed, Share
 from cnnlab.data.dataset import Data
-from cnnlab.data.download import downloaded
+from cnnlab.data.download import Facts, downloaded
+
+FACTS = Facts(50_000, 10_000, (32, 32, 3), classes=10, megabytes=170)
 
 
 def cifar10(*, root: str, validation: Share, split_seed: Seed) -> Data:
@@ -15,4 +17,6 @@ def cifar10(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import CIFAR10
 
-    return downloaded("cifar10", CIFAR10, root=root, validation=validation, split_seed=split_seed)
+    return downloaded(
+        "cifar10", CIFAR10, FACTS, root=root, validation=validation, split_seed=split_seed
+    )

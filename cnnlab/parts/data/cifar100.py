@@ -2,7 +2,9 @@
 
 from cnnlab.core.limits import Seed, Share
 from cnnlab.data.dataset import Data
-from cnnlab.data.download import downloaded
+from cnnlab.data.download import Facts, downloaded
+
+FACTS = Facts(50_000, 10_000, (32, 32, 3), classes=100, megabytes=169)
 
 
 def cifar100(*, root: str, validation: Share, split_seed: Seed) -> Data:
@@ -15,4 +17,6 @@ def cifar100(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import CIFAR100
 
-    return downloaded("cifar100", CIFAR100, root=root, validation=validation, split_seed=split_seed)
+    return downloaded(
+        "cifar100", CIFAR100, FACTS, root=root, validation=validation, split_seed=split_seed
+    )

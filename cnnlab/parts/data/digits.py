@@ -4,6 +4,7 @@ import numpy as np
 
 from cnnlab.core.limits import Count, Seed, Share
 from cnnlab.data.dataset import Data, Split, cut, finish
+from cnnlab.data.memory import require
 
 TEST_SHARE = 0.2
 """scikit-learn has no test split of these images: a fixed fifth is one."""
@@ -21,10 +22,14 @@ def digits(*, size: Count, validation: Share, split_seed: Seed) -> Data:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()  # (1797, 8, 8), 0 to 16
+    count = len(bunch.images)
+    what = f"data=digits: {count:,} images of {size} x {size} x 3"
+    require(what, count * size * size * 3, "Lower data.size.")
     grey = (bunch.images * (255 / 16)).round().astype(np.uint8)
     large = [np.asarray(Image.fromarray(image).resize((size, size), 2)) for image in grey]
     images = np.repeat(np.stack(large)[..., None], 3, axis=3)  # (1797, size, size, 3)
     rest, test = cut(Split(images, bunch.target), TEST_SHARE, 0, "data=digits")
+    del images, large  # make room for another cut
     return finish(
         "data=digits",
         (rest.images, rest.labels),

@@ -2,7 +2,9 @@
 
 from cnnlab.core.limits import Seed, Share
 from cnnlab.data.dataset import Data
-from cnnlab.data.download import downloaded
+from cnnlab.data.download import Facts, downloaded
+
+FACTS = Facts(60_000, 10_000, (28, 28, 1), classes=10, megabytes=31)
 
 
 def fashion_mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
@@ -16,5 +18,10 @@ def fashion_mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
     from torchvision.datasets import FashionMNIST
 
     return downloaded(
-        "fashion_mnist", FashionMNIST, root=root, validation=validation, split_seed=split_seed
+        "fashion_mnist",
+        FashionMNIST,
+        FACTS,
+        root=root,
+        validation=validation,
+        split_seed=split_seed,
     )

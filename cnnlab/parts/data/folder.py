@@ -1,7 +1,10 @@
 """One's own image files, a folder a class."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +12,8 @@ from cnnlab.core.errors import Refused
 from cnnlab.core.limits import Count, ExistingFolder, Seed, Share
 from cnnlab.data.cache import Decoded, cached
 from cnnlab.data.dataset import Arrays, Data, finish
+from cnnlab.data.image_files import Files, listed
+from cnnlab.data.memory import require
 
 
 def folder(
@@ -20,78 +25,114 @@ def folder(
     are the splits, each with its classes below.
 
     Args:
-        path: the folder
+        path: the folder; links in it are followed, and each file is read once
         size: side in pixels that every image is resized to, three channels
         root: folder that keeps the decoded images
         validation: share of the training images that validates where there is no val folder
         split_seed: of that split
     """
     top = Path(path).expanduser()
-    names = ("train", "val", "test") if (top / "train").is_dir() else ("",)
-    folders = [top / name for name in names if (top / name).is_dir()]
-    files = {place: _files(place) for place in folders}
-    listing = repr([str(top.resolve()), size, [sorted(found.items()) for found in files.values()]])
-    key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
-    decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(folders, size))
-    return finish(str(top), *decoded, validation=validation, split_seed=split_seed)
-
-
-def _files(place: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of each file: if these stay, so do the images."""
-    stats = {
-        str(file.relative_to(place)): file.stat() for file in place.rglob("*") if file.is_file()
-    }
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
-
-
-def _decode(folders: list[Path], size: int) -> Decoded:
-    from torchvision.datasets import ImageFolder
-
-    splits: dict[str, Arrays] = {}
-    classes: list[str] = []
-    faults = []
-    for place in folders:
-        try:
-            listed = ImageFolder(str(place))
-        except FileNotFoundError as error:
-            what = str(error).partition(". ")[0]
-            raise Refused(
-                f"{place}: {what}. The layout is {place}/<class>/<image>.png, at least one image "
-                "a class."
-            ) from error
-        if classes and listed.classes != classes:
-            faults.append(
-                f"{place}: its classes {listed.classes} are not those of train, {classes}."
-            )
-        classes = classes or listed.classes
-        images = []
-        for file, _ in listed.samples:
-            try:
-                images.append(_image(file, size))
-            except Refused as refused:
-                faults += refused.faults
-        if not faults:
-            name = place.name if len(folders) > 1 or place.name == "train" else "train"
-            splits[name] = (np.stack(images), np.array(listed.targets))
+    splits = {"train": top}
+    if (top / "train").is_dir():
+        splits = {name: top / name for name in SPLITS if (top / name).is_dir()}
+    files = {name: listed(place) for name, place in splits.items()}
+    classes = list(files["train"])
+    faults = [
+        f"{splits[name]}: its classes {list(found)} are not those of train, {classes}."
+        for name, found in files.items()
+        if list(found) != classes
+    ]
     if faults:
         raise Refused(faults)
-    return splits["train"], splits.get("val"), splits.get("test"), classes
+    count = sum(len(each) for found in files.values() for each in found.values())
+    what = f"{top}: {count:,} images of {size} x {size} x 3"
+    require(what, count * size * size * 3, "Lower data.size.")
+    states = [(name, _states(top, found)) for name, found in files.items()]
+    listing = repr([str(top.resolve()), size, states])
+    key = hashlib.blake2b(listing.encode(), digest_size=8).hexdigest()
+    decoded = cached(Path(root).expanduser() / f"folder-{key}.npz", lambda: _decode(files, size))
+    names = {
+        name: [str(file.relative_to(top)) for each in found.values() for file in each]
+        for name, found in files.items()
+    }
+    return finish(str(top), *decoded, validation=validation, split_seed=split_seed, names=names)
 
 
-def _image(file: str, size: int) -> np.ndarray:
+SPLITS = ("train", "val", "test")
+
+
+def _states(top: Path, classes: Files) -> list[Any]:
+    """Size and times of each file: if these stay, so do the images.
+
+    The second time is that of the inode, which `cp -p` and `rsync -t` cannot set back.
+    """
+    return [
+        (
+            str(file.relative_to(top)),
+            status and (status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+        )
+        for files in classes.values()
+        for file, status in files.items()
+    ]
+
+
+def _decode(splits: Mapping[str, Files], size: int) -> Decoded:
+    faults = []
+    decoded: dict[str, Arrays] = {}
+    for name, classes in splits.items():
+        images, labels = [], []
+        for label, files in enumerate(classes.values()):
+            for file in files:
+                try:
+                    images.append(_image(file, size))
+                except Refused as refused:
+                    faults += refused.faults
+            labels += [label] * len(files)
+        if not faults:
+            decoded[name] = (np.stack(images), np.array(labels))
+    if faults:
+        raise Refused(faults)
+    return decoded["train"], decoded.get("val"), decoded.get("test"), list(splits["train"])
+
+
+def _image(file: Path, size: int) -> np.ndarray:
     """(size, size, 3) uint8.
 
     Raises:
-        Refused: if the file is broken, or has more than 8 bits a channel
+        Refused: if the file is broken or too large, or has more than 8 bits a channel
     """
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
-            mode = image.mode
-            resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if not file.is_file():  # to open a pipe would wait for ever
+            raise FileNotFoundError(file)
+        with _any_size(), Image.open(file) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height <= MOST_PIXELS:
+                resized = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError) as error:
         raise Refused(f"{file}: no readable image. Repair it or take it away.") from error
+    if width * height > MOST_PIXELS:
+        raise Refused(
+            f"{file}: too large, {width:,} x {height:,} pixels; {MOST_PIXELS:,} are allowed. Make "
+            "it smaller."
+        )
     if mode.startswith(("I", "F")):  # `convert` clips these at 255: 16 bits would become white
         raise Refused(f"{file}: more than 8 bits a channel. Save it with 8.")
     return np.asarray(resized)
+
+
+MOST_PIXELS = 178_956_970
+"""Of a file: Pillow's own limit, 0.5 GB decoded."""
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """While it lasts, Pillow opens an image of any size, whose error would not say the size."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

@@ -2,7 +2,9 @@
 
 from cnnlab.core.limits import Seed, Share
 from cnnlab.data.dataset import Data
-from cnnlab.data.download import downloaded
+from cnnlab.data.download import Facts, downloaded
+
+FACTS = Facts(60_000, 10_000, (28, 28, 1), classes=10, megabytes=12)
 
 
 def mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
@@ -15,4 +17,6 @@ def mnist(*, root: str, validation: Share, split_seed: Seed) -> Data:
     """
     from torchvision.datasets import MNIST
 
-    return downloaded("mnist", MNIST, root=root, validation=validation, split_seed=split_seed)
+    return downloaded(
+        "mnist", MNIST, FACTS, root=root, validation=validation, split_seed=split_seed
+    )

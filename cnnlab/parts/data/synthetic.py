@@ -7,6 +7,10 @@ from annotated_types import Ge
 
 from cnnlab.core.limits import Count, NonNegative, Seed, Share
 from cnnlab.data.dataset import Data, finish
+from cnnlab.data.memory import require
+
+PART = 2**22
+"""Numbers that are drawn at a time; how many does not change them."""
 
 
 def synthetic(
@@ -32,14 +36,18 @@ def synthetic(
         validation: share of the images that validates
         split_seed: of that split
     """
+    what = f"data=synthetic: {images:,} images of {size} x {size} x {channels}"
+    label = 8  # bytes: more than a small image
+    require(what, images * (size * size * channels + label), "Lower data.size or data.images.")
     random = np.random.default_rng(seed)
     labels = np.arange(images) % classes
     patterns = 128 + 32 * random.standard_normal((classes, size, size, channels), np.float32)
     pixels = np.empty((images, size, size, channels), np.uint8)
-    for start in range(0, images, 1000):  # in parts: float noise for all would take 4 times more
-        part = patterns[labels[start : start + 1000]]
+    step = max(1, PART // pixels[0].size)
+    for start in range(0, images, step):  # in parts: float noise for all would take 4 times more
+        part = patterns[labels[start : start + step]]
         part += noise * random.standard_normal(part.shape, np.float32)
-        pixels[start : start + 1000] = part.round().clip(0, 255)
+        pixels[start : start + step] = part.round().clip(0, 255)
     return finish(
         "data=synthetic",
         (pixels, labels),
