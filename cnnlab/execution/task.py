@@ -264,6 +264,7 @@ def result_of(run: Run, record: Record, device: str) -> Result:
         overrides=list(run.job.overrides),
         data_fingerprint=run.fingerprint,
         seconds=round(record.seconds, 3),
+        own_seconds=round(record.own_seconds, 3),
         stack_size=record.stack_size,
         stack=record.stack,
         device=device,

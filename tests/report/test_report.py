@@ -1,5 +1,6 @@
 """The report: its files, its words, its command."""
 
+import json
 import os
 import signal
 import subprocess
@@ -145,16 +146,16 @@ def test_values_with_commas_and_quotes_survive_the_csv(drawn):
     assert summary["norm"].tolist() == ['b,"n\nü', "none"]
 
 
-def test_seconds_are_a_runs_share_of_its_stack(grid):
+def test_seconds_are_a_runs_own_and_of_an_earlier_record_its_share_of_the_stacks(grid):
     for path in grid.folder.glob("*/result.json"):
-        path.write_text(
-            path.read_text()
-            .replace('"stack_size": 1', '"stack_size": 4')
-            .replace('"seconds": null', '"seconds": 8.0')
-        )
-    sweep = sweeps.read(grid.folder)
-    found = analysed(sweep, Settings()).summary["seconds"]
-    assert found.tolist() == pytest.approx([float(sweep.runs["seconds"].iloc[0]) / 4] * 4)
+        result = json.loads(path.read_text()) | {"seconds": 8.0, "stack_size": 4}
+        if "norm-bn" in path.parent.name:
+            result["own_seconds"] = 3.5
+        else:
+            del result["own_seconds"]
+        path.write_text(json.dumps(result))
+    summary = analysed(sweeps.read(grid.folder), Settings()).summary
+    assert summary["seconds"].tolist() == [3.5 if norm == "bn" else 2.0 for norm in summary["norm"]]
 
 
 # --- the command

@@ -18,7 +18,8 @@ from cnnlab.records.reading import curves
 from cnnlab.records.schema import FINISHED, Damaged, number, parsed_result, setting
 from cnnlab.records.sources import code_of
 
-MEASURED = (*METRICS, "best_epoch", "initial_loss", "parameters", "macs", "seconds")
+MEASURED = (*METRICS, "best_epoch", "initial_loss", "parameters", "macs", "seconds",
+            "own_seconds")  # fmt: skip
 """The numbers that are taken over from result.json."""
 
 TOLD = ("error", "device", "stack_size")
