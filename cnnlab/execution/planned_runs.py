@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnlab.config.schema import Command
 from cnnlab.core import events
+from cnnlab.core.errors import one_line
 from cnnlab.data.loading import adopt
 from cnnlab.data.sharing import Shared
 from cnnlab.execution import task
@@ -32,15 +33,13 @@ class PlannedRuns:
 
     def __call__(self, runs: Mapping[int, Run], tell: Tell) -> None:
         """Trains runs as one model; tells of each what `task.train_one` returns."""
-        numbers, waiting = list(runs), dict(runs)
+        numbers = list(runs)
 
         def answer(place: int, outcome: Any) -> None:
-            number = numbers[place]
-            del waiting[number]
             if isinstance(outcome, events.Ended):
-                tell(KINDS[type(outcome)], number, str(outcome))
+                tell(KINDS[type(outcome)], numbers[place], str(outcome))
             else:
-                tell("done", number, outcome)
+                tell("done", numbers[place], outcome)
 
         begun: dict[int, task.Begun] = {}
         for place, number in enumerate(numbers):
@@ -54,10 +53,6 @@ class PlannedRuns:
             except events.Later as busy:
                 answer(place, busy)
             except Exception as error:  # the boundary that spares the other runs
-                answer(place, task.unrecorded(runs[number], error))
-        try:
-            if begun:
-                task.go_on(begun, answer)
-        except Exception as error:  # a record that could not be written
-            for number in list(waiting):
-                answer(numbers.index(number), task.unrecorded(runs[number], error))
+                answer(place, task.unrecorded(runs[number], one_line(error)))
+        if begun:
+            task.go_on(begun, answer)

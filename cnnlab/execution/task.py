@@ -116,7 +116,7 @@ def begin(
             return outcome_of(result, there.directory)
         directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
         run = replace(run, directory=directory, result=None)
-        with _room(directory):
+        with _room(directory, place):
             directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(logged_to(directory / "run.log", place))
             if result and there.changed:
@@ -172,13 +172,19 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
     config = runs[0].run.job.config
 
     def ended(slot: int, error: Exception | None) -> None:
-        with runs[slot].held, _room(runs[slot].run.directory):
-            answer(places[slot], _conclude(runs[slot], error))
+        place, run = places[slot], runs[slot].run
+        with runs[slot].held:
+            try:
+                with _room(run.directory, place):
+                    outcome = _conclude(runs[slot], error)
+            except Exception as fault:
+                outcome = unrecorded(run, one_line(fault))
+            answer(place, outcome)
 
     with ExitStack() as stack:
         for each in runs:
             stack.enter_context(each.held)
-        with _room(runs[0].run.directory):
+        with _room(runs[0].run.directory, places[0]):
             # One file, for the process has one such place; a crash ends all of them anyway.
             stack.enter_context(_crashes_in(runs[0].run.directory / "run.log"))
             train(
@@ -212,23 +218,21 @@ def _conclude(begun: Begun, error: Exception | None) -> Any:
 
 
 @contextmanager
-def _room(directory: Path) -> Iterator[None]:
+def _room(directory: Path, place: int = 0) -> Iterator[None]:
     """Tells a disk that has no room left from other errors."""
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise events.DiskFull(f"{directory}: {error.strerror}") from error
-        log.debug("The run could not be recorded", exc_info=True)
+        log.debug("The run could not be recorded", exc_info=True, extra={"run": place})
         raise
 
 
-def unrecorded(run: Run, error: Exception) -> dict[str, Any]:
-    """What is told of a run whose error could not be recorded."""
-    return {**_FAILED, "error": one_line(error), "directory": str(run.directory)}
-
-
-_FAILED = {"status": "failed", "best_val_accuracy": None, "best_epoch": None}
+def unrecorded(run: Run, error: str) -> dict[str, Any]:
+    """What `train_one` returns of a run whose end is in no record."""
+    kept = {"status": "failed", "error": error, "best_val_accuracy": None, "best_epoch": None}
+    return {**kept, "directory": str(run.directory)}
 
 
 def lost(run: Run, reason: str) -> dict[str, Any]:
@@ -236,21 +240,25 @@ def lost(run: Run, reason: str) -> dict[str, Any]:
 
     Returns:
         as `train_one`
+
+    Raises:
+        cnnlab.core.events.DiskFull: if there is no room for its record
     """
-    with ExitStack() as stack:
-        try:
-            outputs = run.directory.parent.parent.resolve()
-            stack.enter_context(locks.held(outputs, run.run_id, wait=False))
-        except locks.Busy:  # another process goes on with it already
-            return {**_FAILED, "error": reason, "directory": str(run.directory)}
-        result = read_result(run.directory)
-        if result is not None and result["status"] in FINISHED:  # and came to an end
-            return outcome_of(result, run.directory)
-        record = open_record(run.directory, run.run_id)
-        record.outcome.status, record.outcome.error = "failed", reason
-        result = result_of(run, record, record.device)
-        record.finish(result, keep_checkpoint=True)
-    return outcome_of(asdict(result), run.directory)
+    outputs = run.directory.parent.parent.resolve()
+    try:
+        with locks.held(outputs, run.run_id, wait=False), _room(run.directory):
+            result = read_result(run.directory)
+            if result is not None and result["status"] in FINISHED:  # and came to an end
+                return outcome_of(result, run.directory)
+            record = open_record(run.directory, run.run_id)
+            record.outcome.status, record.outcome.error = "failed", reason
+            failed = result_of(run, record, record.device)
+            record.finish(failed, keep_checkpoint=True)
+    except locks.Busy:  # another process goes on with it already
+        return unrecorded(run, reason)
+    except Exception as error:
+        return unrecorded(run, f"{reason}; not recorded: {one_line(error)}")
+    return outcome_of(asdict(failed), run.directory)
 
 
 def result_of(run: Run, record: Record, device: str) -> Result:
