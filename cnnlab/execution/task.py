@@ -81,7 +81,7 @@ def begin(
     run: Run,
     command: Command,
     place: int = 0,
-    prepare: Callable[[Run], None] = lambda run: None,
+    write_hydra: Callable[[Run], None] | None = None,
 ) -> Begun | dict[str, Any]:
     """Takes a run in hand: its lock, its log, its record.
 
@@ -89,7 +89,8 @@ def begin(
         run: as it was planned; what lies in its directory may be another's by now
         command: what is said of the sweep as a whole
         place: among the runs that are trained together
-        prepare: called with the run where it is to be trained, before its record is opened
+        write_hydra: writes `.hydra/`, called with the run where it is to be trained; None: Hydra
+            did, before it called us
 
     Returns:
         what `go_on` takes; or of a run that is finished what `train_one` returns
@@ -110,8 +111,11 @@ def begin(
         )  # fmt: skip
         there = found.get(run.run_id)
         result = there and there.result
-        if result and there.changed:
-            _make_way(there.directory)
+        if result and there.changed:  # the sweep, when it began, could not see to it, or counted it
+            hydra = set_aside(there.directory) / ".hydra"
+            if write_hydra is None and hydra.exists():
+                there.directory.mkdir()
+                hydra.rename(there.directory / hydra.name)
         elif result and (result["status"] in FINISHED or command.retry is None):
             return outcome_of(result, there.directory)
         directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
@@ -121,19 +125,9 @@ def begin(
             stack.enter_context(logged_to(directory / "run.log", place))
             if result and there.changed:
                 log.warning("Trained anew: another code of %s now.", ", ".join(there.changed))
-            prepare(run)
+            if write_hydra is not None:
+                write_hydra(run)
             return _recorded(run, place, stack)
-
-
-def _make_way(directory: Path) -> None:
-    """Sets an outdated record aside that the sweep, when it began, could not, or found to count.
-
-    What Hydra has just written there belongs to the new record.
-    """
-    hydra = set_aside(directory) / ".hydra"
-    directory.mkdir()
-    if hydra.exists():
-        hydra.rename(directory / hydra.name)
 
 
 def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:

@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import SMALL
+from test_lookup import finish
 
 from cnnlab.execution import task
 from cnnlab.execution.launching import _Runs
@@ -48,3 +49,17 @@ def test_a_lost_run_whose_record_cannot_be_written_does_not_end_the_sweep(planne
     assert outcomes[run.run_id]["status"] == "failed"
     assert "SIGKILL" in outcomes[run.run_id]["error"]
     assert (run.directory / "result.json").read_text() == "{"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_an_outdated_record_keeps_its_hydra_files_unless_hydra_wrote_them_anew(ours, planned):
+    run = planned.runs[0]
+    written = finish(run, sources={"cnnlab/x.py": "old"}) / ".hydra"
+    written.mkdir()
+    (written / "config.yaml").write_text("there before")
+    begun = task.begin(run, planned.command, 0, *([lambda run: None] if ours else []))
+    begun.held.close()
+    aside = run.directory.parent / "aside" / f"{run.directory.name}-1"
+    assert read_result(aside)["sources"] == {"cnnlab/x.py": "old"}
+    assert (aside / ".hydra/config.yaml").exists() == ours
+    assert (written / "config.yaml").exists() != ours
