@@ -56,7 +56,7 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
     files: dict[str, str | bytes] = {
         **_tables(analysis),
         **drawn,
-        "index.html": page(analysis, _smaller(drawn)),
+        "index.html": page(analysis, _smaller(drawn), asked=asked),
     }
     for name, content in files.items():
         write_file(out / name, content)

@@ -158,6 +158,14 @@ def test_seconds_are_a_runs_own_and_of_an_earlier_record_its_share_of_the_stacks
     assert summary["seconds"].tolist() == [3.5 if norm == "bn" else 2.0 for norm in summary["norm"]]
 
 
+def test_the_page_says_how_to_make_it_again(grid):
+    reported(grid, baseline="norm=none lr=0.2", smallest_effect=1.5)
+    again = (
+        "name=mine metric=best_val_accuracy &#39;baseline=norm=none lr=0.2&#39; smallest_effect=1.5"
+    )
+    assert again in (grid.folder / "report/index.html").read_text()
+
+
 # --- the command
 
 
