@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from test_sweeps import sweep_on_disk
 from cnnlab.records.reading import sweeps
 from cnnlab.report.settings import Settings
 from cnnlab.report.terminal import show
-from cnnlab.report.write import analysed, write, write_list
+from cnnlab.report.write import PACKAGE, _code, analysed, write, write_list
 
 PICTURES = ("cost", "curves", "effects", "grid", "interactions", "overfitting")
 
@@ -113,6 +114,26 @@ def test_nothing_is_drawn_again_unless_a_record_or_the_question_changed(grid, dr
     result.write_text(result.read_text().replace('"done"', '"failed"'))
     reported(grid, metric="final_val_accuracy")
     assert stamp() != second
+
+
+@pytest.mark.parametrize("file", ["report/plots/heat.py", "statistics/summary.py",
+                                  "report/page/static/page.css", "core/formats.py"])  # fmt: skip
+def test_a_report_is_made_again_where_its_code_has_changed(
+    file, grid, drawn, tmp_path, monkeypatch
+):
+    package = tmp_path / "cnnlab"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+    monkeypatch.setattr("cnnlab.report.write.PACKAGE", package)
+    times = []
+    for change in (lambda: None, (package / "report/__pycache__/x.pyc").touch,
+                   lambda: (package / file).write_text("other")):  # fmt: skip
+        (package / "report/__pycache__").mkdir(exist_ok=True)
+        change()
+        _code.cache_clear()
+        reported(grid)
+        times.append((grid.folder / "report" / "index.html").stat().st_mtime_ns)
+    _code.cache_clear()
+    assert times[0] == times[1] < times[2]
 
 
 def test_a_file_that_is_no_longer_made_is_taken_away(drawn):
