@@ -61,7 +61,7 @@ class Display(Watcher):
         for run in there:
             self._score(run, run.result)
         self.best = self._leader()
-        self.epochs_left = sum(run.job.config.epochs - run.epoch for run in self.runs)
+        self.epochs_left = sum(run.epochs_left for run in self.runs)
         self.epochs_seen = 0
         self.clock: float | None = None
         self.pictured = 0.0

@@ -64,9 +64,7 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
             sizes.append(size)
     mean = statistics.mean(typical.values())
     each = [
-        typical.get(its, mean)
-        * (run.job.config.epochs - (0 if planned.command.force else run.epoch))
-        for run, its in zip(pending, kinds, strict=True)
+        typical.get(its, mean) * run.epochs_left for run, its in zip(pending, kinds, strict=True)
     ]
     clock = START + max(sum(each) / min(workers, len(each)), max(each))
     return Estimate(clock, statistics.mean(each), statistics.mean(sizes) * len(pending), like)

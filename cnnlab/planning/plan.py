@@ -5,7 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ class Run:
             return "outdated" if self.outdated else self.result["status"]
         return "partly trained" if self.epoch else "pending"
 
+    @property
+    def epochs_left(self) -> int:
+        """To be trained, if it goes on from its epoch."""
+        return self.job.config.epochs - self.epoch
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -86,9 +91,9 @@ class Plan:
 
     @property
     def pending(self) -> list[Run]:
-        """The runs that this command trains."""
+        """The runs that this command trains, as they begin; with `force`, before any epoch."""
         if self.command.force:
-            return list(self.runs)
+            return [replace(run, epoch=0) for run in self.runs]
         states = (
             "pending",
             "partly trained",
