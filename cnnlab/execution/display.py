@@ -51,7 +51,7 @@ class Display(Watcher):
         self.runs = planned.pending
         self.single = len(self.runs) == 1
         self.active: dict[int, _InTraining] = {}
-        self._told_waiting: set[int] = set()
+        self._waiting: set[int] = set()
         self.finished = len(planned.runs) - len(self.runs)
         pending = {run.run_id for run in self.runs}
         there = [run for run in planned.runs if run.run_id not in pending]
@@ -103,11 +103,14 @@ class Display(Watcher):
             self.epochs_seen += 1
             row.event["step"] = 0
 
-    def waiting(self, number: int) -> None:
-        known = self.active.pop(number)
-        if number not in self._told_waiting:
-            self._told_waiting.add(number)
-            say(f"{known.label}: another process is training it; waiting for its record.")
+    def waiting(self, numbers: Sequence[int]) -> None:
+        label = self.active[numbers[0]].row.label
+        for number in numbers:
+            del self.active[number]
+        if numbers[0] not in self._waiting:
+            self._waiting.add(numbers[0])
+            which = "one of them" if len(numbers) > 1 else "it"
+            say(f"{label}: another process is training {which}; waiting for its record.")
 
     def again(self, number: int, reason: str) -> None:
         known = self.active.pop(number)

@@ -1,6 +1,7 @@
 """What our workers do: they train planned runs, several as one model, and leave their records."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -41,17 +42,25 @@ class PlannedRuns:
             else:
                 tell("done", numbers[place], outcome)
 
+        held: list[ExitStack] = []
+        try:
+            for run in runs.values():
+                held.append(task.locked(run))
+        except events.Later as busy:  # all wait: nobody's results hang on which process was first
+            for each in held:
+                each.close()
+            for place in range(len(numbers)):
+                answer(place, busy)
+            return
         begun: dict[int, task.Begun] = {}
         for place, number in enumerate(numbers):
             try:
                 write = partial(self.files.write, number=number)
-                started = task.begin(runs[number], self.command, place, write)
+                started = task.begin(runs[number], self.command, held[place], place, write)
                 if isinstance(started, task.Begun):
                     begun[place] = started
                 else:
                     answer(place, started)
-            except events.Later as busy:
-                answer(place, busy)
             except Exception as error:  # the boundary that spares the other runs
                 answer(place, task.unrecorded(runs[number], one_line(error)))
         if begun:

@@ -67,7 +67,7 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     fingerprint = load(checked.data).fingerprint
     identity = run_id(asdict(checked), fingerprint)
     run = Run(identity, job, fingerprint, Path(hydra.runtime.output_dir), None)
-    begun = begin(run, command_of(plain))
+    begun = begin(run, command_of(plain), locked(run))
     if isinstance(begun, dict):
         return begun
     answers: list[Any] = []
@@ -77,17 +77,34 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     return answers[0]
 
 
+def locked(run: Run) -> ExitStack:
+    """A run's lock, until that is closed.
+
+    Raises:
+        cnnlab.core.events.Later: if another process has it, and nobody is to wait
+    """
+    outputs = run.directory.parent.parent
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
+        except locks.Busy as busy:
+            raise events.Later(str(run.directory)) from busy
+        return held.pop_all()
+
+
 def begin(
     run: Run,
     command: Command,
+    held: ExitStack,
     place: int = 0,
     write_hydra: Callable[[Run], None] | None = None,
 ) -> Begun | dict[str, Any]:
-    """Takes a run in hand: its lock, its log, its record.
+    """Takes a run in hand: its log, its record.
 
     Args:
         run: as it was planned; what lies in its directory may be another's by now
         command: what is said of the sweep as a whole
+        held: its lock; given back at the run's end
         place: among the runs that are trained together
         write_hydra: writes `.hydra/`, called with the run where it is to be trained; None: Hydra
             did, before it called us
@@ -96,17 +113,12 @@ def begin(
         what `go_on` takes; or of a run that is finished what `train_one` returns
 
     Raises:
-        cnnlab.core.events.Later, DiskFull: what only the launcher can see to
+        cnnlab.core.events.DiskFull: what only the launcher can see to
     """
     own = run.directory.parent
-    outputs = own.parent
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
-        except locks.Busy as busy:
-            raise events.Later(str(run.directory)) from busy
+    with held as stack:
         found, _ = lookup.find(
-            outputs, own, {run.run_id: sources_of(run.job.config)},
+            own.parent, own, {run.run_id: sources_of(run.job.config)},
             elsewhere=not command.force, keep=command.outdated == "keep",
         )  # fmt: skip
         there = found.get(run.run_id)

@@ -19,7 +19,10 @@ def planned():
 
 
 def test_a_record_that_cannot_be_finished_costs_only_its_own_run(planned, monkeypatch):
-    begun = {k: task.begin(run, planned.command, k) for k, run in enumerate(planned.runs)}
+    begun = {
+        k: task.begin(run, planned.command, task.locked(run), k)
+        for k, run in enumerate(planned.runs)
+    }
     finish, answers = Record.finish, {}
 
     def broken(self, *given, **more):
@@ -57,7 +60,8 @@ def test_an_outdated_record_keeps_its_hydra_files_unless_hydra_wrote_them_anew(o
     written = finish(run, sources={"cnnlab/x.py": "old"}) / ".hydra"
     written.mkdir()
     (written / "config.yaml").write_text("there before")
-    begun = task.begin(run, planned.command, 0, *([lambda run: None] if ours else []))
+    write = (lambda run: None) if ours else None
+    begun = task.begin(run, planned.command, task.locked(run), write_hydra=write)
     begun.held.close()
     aside = run.directory.parent / "aside" / f"{run.directory.name}-1"
     assert read_result(aside)["sources"] == {"cnnlab/x.py": "old"}
