@@ -204,17 +204,17 @@ class Display(Watcher):
         return f"{duration(each * max(self.epochs_left - self.epochs_seen, 0))} left"
 
 
-def _cells(shown_row: _Row) -> list[Any]:
-    event = shown_row.event
+def _cells(row: _Row) -> list[Any]:
+    event = row.event
     if not event:
-        return [shown_row.label, "starts"]
+        return [row.label, "starts"]
     epoch, epochs = event["epoch"], event["epochs"]
     inside = event.get("step", 0) / event.get("steps", 1)
     completed = epoch if not inside else epoch - 1 + inside
-    row = [shown_row.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
+    cells = [row.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
     if "train_loss" in event:
         speed = event["images"] / max(event["seconds"], 1e-9)
-        row.append(f"loss {event['train_loss']:.3f}")
-        row.append(f"acc {event['val_accuracy']:.3f}")
-        row.append(f"{speed / 1000:.1f}k img/s")
-    return row
+        cells.append(f"loss {event['train_loss']:.3f}")
+        cells.append(f"acc {event['val_accuracy']:.3f}")
+        cells.append(f"{speed / 1000:.1f}k img/s")
+    return cells
