@@ -8,10 +8,10 @@ import sys
 import pytest
 from conftest import SMALL, config_of, python_path
 
+from cnnlab.data.loading import load
 from cnnlab.execution import measuring
 from cnnlab.execution.measuring import Choice, Measured, Question, choose, measure, sizes
 from cnnlab.execution.speeds import NAME, Speeds, caches
-from cnnlab.planning.plan import load
 from cnnlab.training.throughput import Pace, pace
 
 ALONE = Measured(1, False, 0.010, 0.1)
