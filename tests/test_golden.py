@@ -17,9 +17,10 @@ from omegaconf import OmegaConf
 
 from cnnlab.core.errors import MOVED
 from cnnlab.core.provenance import versions
+from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
-from cnnlab.planning.plan import load, run_id
 from cnnlab.records import checkpoint
+from cnnlab.records.identity import run_id
 from cnnlab.training.device import describe, resolve
 
 GOLDEN = Path(__file__).resolve().parent / "golden"

@@ -4,7 +4,7 @@ A row is one of `statistics.effects`: metric, difference, ci_low, ci_high, in th
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -12,6 +12,9 @@ from cnnlab.core.metrics import METRICS, Metric
 
 NONE = "-"
 """In the place of a number that there is not."""
+
+FEW = 3
+"""As many of a list are named in a sentence; the rest is counted."""
 
 
 def number(value: float | None, digits: int, sign: str = "-") -> str:
@@ -84,6 +87,17 @@ def probability(p: float) -> str:
 def count(size: int, what: str) -> str:
     """`1 run`, `2 runs`, `10,000 runs`."""
     return f"{size:,} {what}{'' if size == 1 else 's'}"
+
+
+def few(words: Sequence[str], total: int | None = None) -> str:
+    """`a; b`, or `a; b; c and 7 more`.
+
+    Args:
+        words: of which the first FEW are named
+        total: how many there are; None: as many as are given
+    """
+    more = (len(words) if total is None else total) - FEW
+    return "; ".join(words[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def capital(words: str) -> str:

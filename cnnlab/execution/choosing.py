@@ -151,7 +151,7 @@ def question(runs: Sequence[plan.Run], workers: int, stack: int | None) -> Quest
     """What there is to measure of runs of a structure."""
     first = runs[0].job.config
     per_epoch = math.ceil(len(load(first.data).train) / first.batch_size)
-    epochs = sum(run.job.config.epochs - run.epoch for run in runs) / len(runs)
+    epochs = sum(run.epochs_left for run in runs) / len(runs)
     most = min(math.ceil(len(runs) / workers), stack or measuring.MOST)
     sizes = [most] if stack else measuring.sizes(most)
     configs = [run.job.config for run in runs[: 2 * measuring.MOST]]

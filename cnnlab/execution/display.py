@@ -51,7 +51,7 @@ class Display(Watcher):
         self.runs = planned.pending
         self.single = len(self.runs) == 1
         self.active: dict[int, _InTraining] = {}
-        self._told_waiting: set[int] = set()
+        self._waiting: set[int] = set()
         self.finished = len(planned.runs) - len(self.runs)
         pending = {run.run_id for run in self.runs}
         there = [run for run in planned.runs if run.run_id not in pending]
@@ -61,7 +61,7 @@ class Display(Watcher):
         for run in there:
             self._score(run, run.result)
         self.best = self._leader()
-        self.epochs_left = sum(run.job.config.epochs - run.epoch for run in self.runs)
+        self.epochs_left = sum(run.epochs_left for run in self.runs)
         self.epochs_seen = 0
         self.clock: float | None = None
         self.pictured = 0.0
@@ -103,11 +103,14 @@ class Display(Watcher):
             self.epochs_seen += 1
             row.event["step"] = 0
 
-    def waiting(self, number: int) -> None:
-        known = self.active.pop(number)
-        if number not in self._told_waiting:
-            self._told_waiting.add(number)
-            say(f"{known.label}: another process is training it; waiting for its record.")
+    def waiting(self, numbers: Sequence[int]) -> None:
+        label = self.active[numbers[0]].row.label
+        for number in numbers:
+            del self.active[number]
+        if numbers[0] not in self._waiting:
+            self._waiting.add(numbers[0])
+            which = "one of them" if len(numbers) > 1 else "it"
+            say(f"{label}: another process is training {which}; waiting for its record.")
 
     def again(self, number: int, reason: str) -> None:
         known = self.active.pop(number)
@@ -201,17 +204,17 @@ class Display(Watcher):
         return f"{duration(each * max(self.epochs_left - self.epochs_seen, 0))} left"
 
 
-def _cells(shown_row: _Row) -> list[Any]:
-    event = shown_row.event
+def _cells(row: _Row) -> list[Any]:
+    event = row.event
     if not event:
-        return [shown_row.label, "starts"]
+        return [row.label, "starts"]
     epoch, epochs = event["epoch"], event["epochs"]
     inside = event.get("step", 0) / event.get("steps", 1)
     completed = epoch if not inside else epoch - 1 + inside
-    row = [shown_row.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
+    cells = [row.label, ProgressBar(epochs, completed, width=8), f"epoch {epoch}/{epochs}"]
     if "train_loss" in event:
         speed = event["images"] / max(event["seconds"], 1e-9)
-        row.append(f"loss {event['train_loss']:.3f}")
-        row.append(f"acc {event['val_accuracy']:.3f}")
-        row.append(f"{speed / 1000:.1f}k img/s")
-    return row
+        cells.append(f"loss {event['train_loss']:.3f}")
+        cells.append(f"acc {event['val_accuracy']:.3f}")
+        cells.append(f"{speed / 1000:.1f}k img/s")
+    return cells

@@ -153,7 +153,7 @@ def measure(question: Question) -> list[Measured]:
 
 
 class Jobs:
-    """What calibrating workers do; see `cnnlab.execution.workers.worker.Job`."""
+    """What measuring workers do; see `cnnlab.execution.workers.worker.Job`."""
 
     def __init__(self, inherited: Any):
         adopt(inherited.open())

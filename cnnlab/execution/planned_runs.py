@@ -1,11 +1,13 @@
 """What our workers do: they train planned runs, several as one model, and leave their records."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from cnnlab.config.schema import Command
 from cnnlab.core import events
+from cnnlab.core.errors import one_line
 from cnnlab.data.loading import adopt
 from cnnlab.data.sharing import Shared
 from cnnlab.execution import task
@@ -32,32 +34,34 @@ class PlannedRuns:
 
     def __call__(self, runs: Mapping[int, Run], tell: Tell) -> None:
         """Trains runs as one model; tells of each what `task.train_one` returns."""
-        numbers, waiting = list(runs), dict(runs)
+        numbers = list(runs)
 
         def answer(place: int, outcome: Any) -> None:
-            number = numbers[place]
-            del waiting[number]
             if isinstance(outcome, events.Ended):
-                tell(KINDS[type(outcome)], number, str(outcome))
+                tell(KINDS[type(outcome)], numbers[place], str(outcome))
             else:
-                tell("done", number, outcome)
+                tell("done", numbers[place], outcome)
 
+        held: list[ExitStack] = []
+        try:
+            for run in runs.values():
+                held.append(task.locked(run))
+        except events.Later as busy:  # all wait: nobody's results hang on which process was first
+            for each in held:
+                each.close()
+            for place in range(len(numbers)):
+                answer(place, busy)
+            return
         begun: dict[int, task.Begun] = {}
         for place, number in enumerate(numbers):
             try:
                 write = partial(self.files.write, number=number)
-                started = task.begin(runs[number], self.command, place, write)
+                started = task.begin(runs[number], self.command, held[place], place, write)
                 if isinstance(started, task.Begun):
                     begun[place] = started
                 else:
                     answer(place, started)
-            except events.Later as busy:
-                answer(place, busy)
             except Exception as error:  # the boundary that spares the other runs
-                answer(place, task.unrecorded(runs[number], error))
-        try:
-            if begun:
-                task.go_on(begun, answer)
-        except Exception as error:  # a record that could not be written
-            for number in list(waiting):
-                answer(numbers.index(number), task.unrecorded(runs[number], error))
+                answer(place, task.unrecorded(runs[number], one_line(error)))
+        if begun:
+            task.go_on(begun, answer)

@@ -15,10 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from cnnlab.core.files import write_json
 from cnnlab.core.provenance import versions
 from cnnlab.execution import grouping
 from cnnlab.execution.measuring import Choice, Measured, Question
-from cnnlab.records.writer import write_json
+from cnnlab.records import locks
 from cnnlab.training.throughput import kind
 
 NAME = "speeds.json"
@@ -93,10 +94,11 @@ class Speeds:
 
     def save(self) -> None:
         """Writes what is new, beside what other commands wrote meanwhile; their choices stay."""
-        others = self._read()
-        self.known = {
-            "measured": {**others["measured"], **self.known["measured"]},
-            "chosen": {**self.known["chosen"], **others["chosen"]},
-        }
-        with suppress(OSError):  # then it is measured again the next time
+        # Where that cannot be, it is measured again the next time.
+        with suppress(OSError), locks.held(self.path.parent, self.path.name):
+            others = self._read()
+            self.known = {
+                "measured": {**others["measured"], **self.known["measured"]},
+                "chosen": {**self.known["chosen"], **others["chosen"]},
+            }
             write_json(self.path, self.known)

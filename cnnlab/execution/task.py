@@ -72,7 +72,7 @@ def train_one(config: DictConfig) -> dict[str, Any]:
         error = f"{changed}: its images have changed since the plan. The same command plans anew."
         return {**_FAILED, "error": error, "directory": str(directory)}
     run = Run(identity, job, fingerprint, directory, None)
-    begun = begin(run, command_of(plain))
+    begun = begin(run, command_of(plain), locked(run))
     if isinstance(begun, dict):
         return begun
     answers: list[Any] = []
@@ -82,63 +82,69 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     return answers[0]
 
 
+def locked(run: Run) -> ExitStack:
+    """A run's lock, until that is closed.
+
+    Raises:
+        cnnlab.core.events.Later: if another process has it, and nobody is to wait
+    """
+    outputs = run.directory.parent.parent
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
+        except locks.Busy as busy:
+            raise events.Later(str(run.directory)) from busy
+        return held.pop_all()
+
+
 def begin(
     run: Run,
     command: Command,
+    held: ExitStack,
     place: int = 0,
-    prepare: Callable[[Run], None] = lambda run: None,
+    write_hydra: Callable[[Run], None] | None = None,
 ) -> Begun | dict[str, Any]:
-    """Takes a run in hand: its lock, its log, its record.
+    """Takes a run in hand: its log, its record.
 
     Args:
         run: as it was planned; what lies in its directory may be another's by now
         command: what is said of the sweep as a whole
+        held: its lock; given back at the run's end
         place: among the runs that are trained together
-        prepare: called with the run where it is to be trained, before its record is opened
+        write_hydra: writes `.hydra/`, called with the run where it is to be trained; None: Hydra
+            did, before it called us
 
     Returns:
         what `go_on` takes; or of a run that is finished what `train_one` returns
 
     Raises:
-        cnnlab.core.events.Later, DiskFull: what only the launcher can see to
+        cnnlab.core.events.DiskFull: what only the launcher can see to
     """
     own = run.directory.parent
-    outputs = own.parent
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks.held(outputs, run.run_id, wait=events.listener.patient))
-        except locks.Busy as busy:
-            raise events.Later(str(run.directory)) from busy
+    with held as stack:
         found, _ = lookup.find(
-            outputs, own, {run.run_id: sources_of(run.job.config)},
+            own.parent, own, {run.run_id: sources_of(run.job.config)},
             elsewhere=not command.force, keep=command.outdated == "keep",
         )  # fmt: skip
         there = found.get(run.run_id)
         result = there and there.result
-        if result and there.changed:
-            _make_way(there.directory)
+        if result and there.changed:  # the sweep, when it began, could not see to it, or counted it
+            hydra = set_aside(there.directory) / ".hydra"
+            if write_hydra is None and hydra.exists():
+                there.directory.mkdir()
+                hydra.rename(there.directory / hydra.name)
         elif result and (result["status"] in FINISHED or command.retry is None):
             return outcome_of(result, there.directory)
         directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
         run = replace(run, directory=directory, result=None)
-        with _room(directory):
+        with _room(directory, place):
             directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(logged_to(directory / "run.log", place))
             if result and there.changed:
                 log.warning("Trained anew: another code of %s now.", ", ".join(there.changed))
-            prepare(run)
+            if write_hydra is not None:
+                write_hydra(run)
             return _recorded(run, place, stack)
-
-
-def _make_way(directory: Path) -> None:
-    """Sets an outdated record aside that the sweep, when it began, could not, or found to count.
-
-    What Hydra has just written there belongs to the new record.
-    """
-    hydra = set_aside(directory) / ".hydra"
-    directory.mkdir()
-    if hydra.exists():
-        hydra.rename(directory / hydra.name)
 
 
 def _recorded(run: Run, place: int, stack: ExitStack) -> Begun:
@@ -179,13 +185,19 @@ def go_on(begun: Mapping[int, Begun], answer: Callable[[int, Any], None]) -> Non
     config = runs[0].run.job.config
 
     def ended(slot: int, error: Exception | None) -> None:
-        with runs[slot].held, _room(runs[slot].run.directory):
-            answer(places[slot], _conclude(runs[slot], error))
+        place, run = places[slot], runs[slot].run
+        with runs[slot].held:
+            try:
+                with _room(run.directory, place):
+                    outcome = _conclude(runs[slot], error)
+            except Exception as fault:
+                outcome = unrecorded(run, one_line(fault))
+            answer(place, outcome)
 
     with ExitStack() as stack:
         for each in runs:
             stack.enter_context(each.held)
-        with _room(runs[0].run.directory):
+        with _room(runs[0].run.directory, places[0]):
             # One file, for the process has one such place; a crash ends all of them anyway.
             stack.enter_context(_crashes_in(runs[0].run.directory / "run.log"))
             train(
@@ -219,23 +231,21 @@ def _conclude(begun: Begun, error: Exception | None) -> Any:
 
 
 @contextmanager
-def _room(directory: Path) -> Iterator[None]:
+def _room(directory: Path, place: int = 0) -> Iterator[None]:
     """Tells a disk that has no room left from other errors."""
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise events.DiskFull(f"{directory}: {error.strerror}") from error
-        log.debug("The run could not be recorded", exc_info=True)
+        log.debug("The run could not be recorded", exc_info=True, extra={"run": place})
         raise
 
 
-def unrecorded(run: Run, error: Exception) -> dict[str, Any]:
-    """What is told of a run whose error could not be recorded."""
-    return {**_FAILED, "error": one_line(error), "directory": str(run.directory)}
-
-
-_FAILED = {"status": "failed", "best_val_accuracy": None, "best_epoch": None}
+def unrecorded(run: Run, error: str) -> dict[str, Any]:
+    """What `train_one` returns of a run whose end is in no record."""
+    kept = {"status": "failed", "error": error, "best_val_accuracy": None, "best_epoch": None}
+    return {**kept, "directory": str(run.directory)}
 
 
 def lost(run: Run, reason: str) -> dict[str, Any]:
@@ -243,21 +253,25 @@ def lost(run: Run, reason: str) -> dict[str, Any]:
 
     Returns:
         as `train_one`
+
+    Raises:
+        cnnlab.core.events.DiskFull: if there is no room for its record
     """
-    with ExitStack() as stack:
-        try:
-            outputs = run.directory.parent.parent.resolve()
-            stack.enter_context(locks.held(outputs, run.run_id, wait=False))
-        except locks.Busy:  # another process goes on with it already
-            return {**_FAILED, "error": reason, "directory": str(run.directory)}
-        result = read_result(run.directory)
-        if result is not None and result["status"] in FINISHED:  # and came to an end
-            return outcome_of(result, run.directory)
-        record = open_record(run.directory, run.run_id)
-        record.outcome.status, record.outcome.error = "failed", reason
-        result = result_of(run, record, record.device)
-        record.finish(result, keep_checkpoint=True)
-    return outcome_of(asdict(result), run.directory)
+    outputs = run.directory.parent.parent.resolve()
+    try:
+        with locks.held(outputs, run.run_id, wait=False), _room(run.directory):
+            result = read_result(run.directory)
+            if result is not None and result["status"] in FINISHED:  # and came to an end
+                return outcome_of(result, run.directory)
+            record = open_record(run.directory, run.run_id)
+            record.outcome.status, record.outcome.error = "failed", reason
+            failed = result_of(run, record, record.device)
+            record.finish(failed, keep_checkpoint=True)
+    except locks.Busy:  # another process goes on with it already
+        return unrecorded(run, reason)
+    except Exception as error:
+        return unrecorded(run, f"{reason}; not recorded: {one_line(error)}")
+    return outcome_of(asdict(failed), run.directory)
 
 
 def result_of(run: Run, record: Record, device: str) -> Result:
@@ -271,6 +285,7 @@ def result_of(run: Run, record: Record, device: str) -> Result:
         overrides=list(run.job.overrides),
         data_fingerprint=run.fingerprint,
         seconds=round(record.seconds, 3),
+        own_seconds=round(record.own_seconds, 3),
         stack_size=record.stack_size,
         stack=record.stack,
         device=device,

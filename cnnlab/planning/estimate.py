@@ -51,9 +51,8 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
     sizes: list[int] = []
     for directory, result in _records(planned.outputs):
         its = kind(result["config"], result["data_fingerprint"])
-        if its in wanted and result["status"] == "done" and result["seconds"]:
-            share = result["seconds"] / result["stack_size"]
-            paces.setdefault(its, []).append(share / result["config"]["epochs"])
+        if its in wanted and result["status"] == "done" and result["own_seconds"]:
+            paces.setdefault(its, []).append(result["own_seconds"] / result["config"]["epochs"])
             sizes.append(sum(path.stat().st_size for path in directory.rglob("*")))
     like = sum(map(len, paces.values()))
     typical = {each: statistics.median(found) for each, found in paces.items()}
@@ -65,9 +64,7 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
             sizes.append(size)
     mean = statistics.mean(typical.values())
     each = [
-        typical.get(its, mean)
-        * (run.job.config.epochs - (0 if planned.command.force else run.epoch))
-        for run, its in zip(pending, kinds, strict=True)
+        typical.get(its, mean) * run.epochs_left for run, its in zip(pending, kinds, strict=True)
     ]
     clock = START + max(sum(each) / min(workers, len(each)), max(each))
     return Estimate(clock, statistics.mean(each), statistics.mean(sizes) * len(pending), like)

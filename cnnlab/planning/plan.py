@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ class Run:
             return "outdated" if self.outdated else self.result["status"]
         return "partly trained" if self.epoch else "pending"
 
+    @property
+    def epochs_left(self) -> int:
+        """To be trained, if it goes on from its epoch."""
+        return self.job.config.epochs - self.epoch
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,9 +96,9 @@ class Plan:
 
     @property
     def pending(self) -> list[Run]:
-        """The runs that this command trains."""
+        """The runs that this command trains, as they begin; with `force`, before any epoch."""
         if self.command.force:
-            return list(self.runs)
+            return [replace(run, epoch=0) for run in self.runs]
         states = (
             "pending",
             "partly trained",

@@ -18,6 +18,8 @@ from cnnlab.core.files import whole
 
 NAME = "checkpoint"
 _KEY = "cnnlab"
+_YOUNGER = {"own_seconds", "stack_size", "stack"}
+"""What the first checkpoints do not have."""
 
 
 @dataclass(kw_only=True)
@@ -30,7 +32,8 @@ class Checkpoint:
         epoch: the last finished one; 0 before the first
         metrics, timing: the rows of metrics.csv and timing.csv so far
         outcome: what training found so far
-        seconds: of training so far
+        seconds, own_seconds: of training so far, as in `records.schema.Result`
+        stack_size, stack: as there; size 0: not known
         tensors: arrays by name; those of the best weights begin with `best/`
     """
 
@@ -41,6 +44,9 @@ class Checkpoint:
     timing: list[dict[str, Any]] = field(default_factory=list)
     outcome: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    own_seconds: float = 0.0
+    stack_size: int = 0
+    stack: str | None = None
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -65,4 +71,4 @@ def read(directory: Path, *, tensors: bool = True) -> Checkpoint | None:
         found = Checkpoint(**meta, tensors=arrays)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    return found if asdict(found).keys() == meta.keys() | {"tensors"} else None
+    return found if asdict(found).keys() == meta.keys() | _YOUNGER | {"tensors"} else None

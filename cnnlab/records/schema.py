@@ -68,9 +68,13 @@ class Result(Outcome):
     overrides: list[str]
     data_fingerprint: str
     seconds: float | None = None
+    """On the clock, also those in which only others of its stack were trained."""
+    own_seconds: float | None = None
+    """Of its epochs, those of each divided by the runs that shared it."""
     stack_size: int = 1
+    """How many runs, itself included, were trained as one model in its first epoch."""
     stack: str | None = None
-    """A hash of the ids of the runs that were trained as one model, in order; None: alone."""
+    """A hash of their ids, in order; None: alone."""
     device: str
     versions: Mapping[str, str]
     git_commit: str | None = None
@@ -79,7 +83,7 @@ class Result(Outcome):
     """The code of its parts, a hash for each file; None: trained before records kept it."""
 
 
-YOUNGER: Mapping[str, Any] = {"sources": None, "stack": None}
+YOUNGER: Mapping[str, Any] = {"sources": None, "stack": None, "own_seconds": None}
 """Keys that are younger than the first records, with the value that they have there."""
 
 REQUIRED = frozenset(each.name for each in fields(Result)) - YOUNGER.keys()
@@ -114,6 +118,8 @@ def parsed_result(data: bytes) -> dict[str, Any]:
     wrong += ["stack_size"] * (not number(result["stack_size"]))
     if wrong:
         raise Damaged(f"it has no valid {', '.join(wrong)}")
+    if result["own_seconds"] is None and number(result["seconds"]):
+        result["own_seconds"] = result["seconds"] / max(result["stack_size"], 1)
     return result
 
 

@@ -27,10 +27,9 @@ class Record:
         outcome: what training found so far
         epoch: the last finished one; 0 before the first
         place: among the runs that are given to a worker together: by it their log lines are known
-        stack_size: with how many runs, itself included, it is trained as one model
         discarded: whether there was a checkpoint that could not be continued
         changed: the files whose code was another when that was made
-        stack: which, as `stack_id` gives it
+        own_seconds: of its epochs so far, those of each divided by the runs that shared it
 
     Args:
         directory: of the record; see `open_record`, which makes it ready
@@ -49,7 +48,7 @@ class Record:
         self.directory, self._checkpoint = directory, state
         self.discarded, self.changed = discarded, changed
         self.outcome = Outcome(**state.outcome)
-        self.place, self.stack_size, self.stack = 0, 1, None
+        self.place, self.own_seconds = 0, state.own_seconds
         self._best = {k: v for k, v in state.tensors.items() if k.startswith(_BEST)}
         self._before, self._began = state.seconds, time.perf_counter()
 
@@ -83,9 +82,28 @@ class Record:
         return self._before + time.perf_counter() - self._began
 
     @property
+    def stack_size(self) -> int:
+        """As in Result."""
+        return self._checkpoint.stack_size or 1
+
+    @property
+    def stack(self) -> str | None:
+        """As in Result."""
+        return self._checkpoint.stack
+
+    @property
     def best_weights(self) -> dict[str, Any]:
         """The weights at the best validation accuracy so far, arrays by name."""
         return {name.removeprefix(_BEST): array for name, array in self._best.items()}
+
+    def train_with(self, run_ids: Sequence[str]) -> None:
+        """Notes with which runs, itself included, it is trained as one model; its first epoch's
+        stay."""
+        state = self._checkpoint
+        if self.epoch and state.stack_size:
+            return
+        state.stack_size, state.stack = len(run_ids), stack_id(run_ids)
+        self.own_seconds = state.seconds / len(run_ids)  # not 0 where an earlier version began it
 
     def restore_files(self) -> None:
         """Makes the other files agree with the checkpoint, which comes first."""
@@ -121,7 +139,7 @@ class Record:
         self._checkpoint.metrics.append(dict(metrics))
         self._checkpoint.timing.append(dict(timing))
         self._checkpoint.outcome = asdict(self.outcome)
-        self._checkpoint.seconds = self.seconds
+        self._checkpoint.seconds, self._checkpoint.own_seconds = self.seconds, self.own_seconds
         self._checkpoint.tensors = {**state, **self._best}
         checkpoint.write(self.directory, self._checkpoint)
         _append(self.directory / "metrics.csv", METRICS, metrics)

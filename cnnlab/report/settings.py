@@ -1,8 +1,9 @@
 """What a report can be asked for: `key=value` on the command line."""
 
 import math
+import shlex
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Annotated
 
 from pydantic import Field
@@ -99,6 +100,17 @@ def _converted(given: dict[str, object]) -> list[str]:
             faults.append(f"smallest_effect={text}: must be a number above 0, in points.")
         given["smallest_effect"] = number
     return faults
+
+
+def command(asked: Settings) -> str:
+    """The command that reports once what was asked for."""
+    usual = asdict(Settings())
+    words = [
+        f"{key}={value}"
+        for key, value in asdict(asked).items()
+        if key == "metric" or (key != "watch" and value != usual[key])
+    ]
+    return shlex.join(["python", "-m", "cnnlab.report", *words])
 
 
 def baseline(text: str | None) -> dict[str, str] | None:

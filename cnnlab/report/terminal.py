@@ -13,7 +13,7 @@ from cnnlab.statistics.analysis import Analysis
 MOST_ROWS = 30
 """As many rows of a table are printed; the others are in its file."""
 
-MOST_TOLD = 5
+MOST_LISTED = 5
 """As many problems and failed runs are listed one by one."""
 
 
@@ -41,12 +41,12 @@ def _missing(analysis: Analysis) -> None:
         say(notice, level=30)
     runs = analysis.sweep.runs
     troubled = runs[runs["status"].isin(["failed", "diverged"])]
-    for run in troubled.head(MOST_TOLD).to_dict("records"):
+    for run in troubled.head(MOST_LISTED).to_dict("records"):
         say(f"{run['status'].capitalize()}: {run['directory']}: {run['error']}")
     problems = [f"{each.path}: {each.what}. {each.remedy}" for each in analysis.sweep.problems]
-    for problem in problems[:MOST_TOLD]:
+    for problem in problems[:MOST_LISTED]:
         say(f"Damaged: {problem}", level=30)
-    more = max(0, len(troubled) - MOST_TOLD) + max(0, len(problems) - MOST_TOLD)
+    more = max(0, len(troubled) - MOST_LISTED) + max(0, len(problems) - MOST_LISTED)
     if more:
         say(f"... and {more:,} more; index.html lists them.")
 

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.core.formats import few
 from cnnlab.statistics.matrix import NO_SETTING, Factor, Matrix, combinations, described, level_text
-
-NAMED = 3
-"""Levels and combinations that are named where they are left out; of more, the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,7 @@ def crossing(table: Matrix, one: Factor, other: Factor) -> Crossing | None:
     return Crossing(
         ([one.levels[code] for code in a[kept_a]], [other.levels[code] for code in b[kept_b]]),
         np.moveaxis(table.values[place], -1, 0),
-        "; ".join(lacking[:NAMED])
-        + (f" and {len(lacking) - NAMED} more" if lacking[NAMED:] else ""),
+        few(lacking),
     )
 
 

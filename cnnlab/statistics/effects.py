@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cnnlab.core.formats import few
 from cnnlab.statistics import matrix as cells
 from cnnlab.statistics.matrix import Factor, Matrix
 from cnnlab.statistics.verdicts import COLUMNS, judged
-
-NAMED = 3
-"""Combinations that are named where they are left out; of more, the rest is counted."""
 
 
 def effects(
@@ -176,10 +174,7 @@ class _Pairs:
         names: list[list[str]] = [[] for _ in used]
         for pair in np.flatnonzero(~self.alive & (used[group] > 0)):
             names[group[pair]].append(cells.described(varying, self.rows[pair]))
-        return [
-            "; ".join(each[:NAMED]) + (f" and {len(each) - NAMED} more" if each[NAMED:] else "")
-            for each in names
-        ]
+        return list(map(few, names))
 
 
 def _joined(

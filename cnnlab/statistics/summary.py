@@ -19,15 +19,13 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
     Returns:
         the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
         unreadable records count as failed), mean, std (n - 1), ci_low, ci_high (Student's t:
-        mean -+ t(n - 1) std / sqrt(n)), best, seconds (of one run, mean; of a run that was trained
-        with others its share). A mean is of the n runs that are done: where failed or diverged is
-        not 0, it leaves those out.
+        mean -+ t(n - 1) std / sqrt(n)), best, seconds (a run's own, mean). A mean is of the n runs
+        that are done: where failed or diverged is not 0, it leaves those out.
     """
     groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
     done = runs[runs["status"] == "done"]
     values = pd.to_numeric(done[metric.name]).astype(float).groupby(done["variant"])
-    share = pd.to_numeric(done["seconds"]).astype(float) / done["stack_size"].astype(float)
-    seconds = share.groupby(done["variant"])
+    seconds = pd.to_numeric(done["own_seconds"]).astype(float).groupby(done["variant"])
     counts = pd.crosstab(runs["variant"], runs["status"]).reindex(
         columns=["failed", "unreadable", "diverged", "pending"], fill_value=0
     )

@@ -10,7 +10,7 @@ import hashlib
 import sys
 import types
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import Enum, Flag
 from functools import partial
 from typing import Any
 
@@ -80,6 +80,8 @@ class _Reader:
         for name, module in self.model.named_modules():
             kind = type(module).__name__
             found.append((name, "type", self._class(type(module))))
+            if hidden := _slots(type(module)):
+                raise Unstackable(f"{kind}.{hidden[0]} is in __slots__, where a stack cannot look")
             for place, each in module._modules.items():
                 inner = None if each is None else self.modules[id(each)]
                 found.append((f"{name}.{place}", "module", str(inner)))
@@ -169,9 +171,15 @@ class _Reader:
         if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
             return value.__name__
         if isinstance(value, Enum):
-            return f"{self._class(kind)} {value.name}"
+            # Before Python 3.11 a combination of flags has no name.
+            own = value.value if isinstance(value, Flag) else value.name
+            return f"{self._class(kind)} {own}"
         if dataclasses.is_dataclass(value):
             fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+            if hidden := [each for each in _slots(kind) if each not in fields]:
+                raise Unstackable(
+                    f"{where} holds {kind.__name__}.{hidden[0]}, which is in __slots__"
+                )
             return f"{self._class(kind)} {texts([fields, getattr(value, '__dict__', {})])}"
         raise Unstackable(f"{where} holds a {kind.__name__}, which cannot be compared")
 
@@ -200,6 +208,16 @@ class _Reader:
         more = [held, function.__defaults__, function.__kwdefaults__, vars(function)]
         code = _code(function.__code__)
         return f"{function.__module__} {code} {[self._text(each, where) for each in more]}"
+
+
+def _slots(kind: type) -> list[str]:
+    """The attributes that a class's instances have outside of their `__dict__`."""
+    return [
+        key
+        for each in kind.__mro__
+        for key, value in vars(each).items()
+        if type(value) is types.MemberDescriptorType
+    ]
 
 
 def _code(code: types.CodeType) -> str:

@@ -18,7 +18,7 @@ from cnnlab.core.errors import one_line
 from cnnlab.data.batches import Images, supply
 from cnnlab.data.dataset import Data, Split
 from cnnlab.records.schema import Outcome
-from cnnlab.records.writer import Record, stack_id
+from cnnlab.records.writer import Record
 from cnnlab.training.assemble import assemble
 from cnnlab.training.cost import layer_costs
 from cnnlab.training.device import describe, prepare, resolve
@@ -141,11 +141,10 @@ def _train(
         own, models, supply(data, device, dtype_of(first), first.resident), compiled=compiled
     )
     for slot in slots:
-        records[slot].stack_size = len(slots)
-        records[slot].stack = stack_id([records[each].run_id for each in slots])
+        records[slot].train_with([records[each].run_id for each in slots])
         outcome = records[slot].outcome
         outcome.parameters, outcome.macs = total.parameters, total.macs
-        _say_what(records[slot], models[0], data, device, compiled)
+        _say_what(records[slot], len(slots), models[0], data, device, compiled)
     _resume(trainer, [records[slot] for slot in slots])
     report = events.reporter(first.epochs, trainer.steps, records[slots[0]].place)
     errors: dict[int, Exception] = {}
@@ -159,12 +158,10 @@ def _train(
             for slot, loss in zip(slots, losses[0].tolist(), strict=True):
                 _check_first_loss(loss, configs[slot], len(data.classes), records[slot])
         validation = trainer.evaluate(trainer.supply.val)
-        timing = {
-            "epoch": epoch,
-            "seconds": round(time.perf_counter() - began, 4),
-            "memory_mb": _memory(device),
-        }
+        seconds = time.perf_counter() - began
+        timing = {"epoch": epoch, "seconds": round(seconds, 4), "memory_mb": _memory(device)}
         for place, slot in enumerate(slots):
+            records[slot].own_seconds += seconds / len(slots)
             measured = trainer.measured(epoch, place, losses, correct, validation)
             try:
                 _after_epoch(trainer, place, measured, timing, records[slot])
@@ -191,10 +188,9 @@ def _own(record: Record) -> dict[str, Any]:
 
 
 def _say_what(
-    record: Record, model: nn.Module, data: Data, device: torch.device, compiled: bool
+    record: Record, size: int, model: nn.Module, data: Data, device: torch.device, compiled: bool
 ) -> None:
     count = sum(parameter.numel() for parameter in model.parameters())
-    size = record.stack_size
     how = f", one of {size} trained together" if size > 1 else ""
     how += ", compiled" if compiled else ""
     name = type(model).__name__

@@ -28,7 +28,7 @@ class Trainer:
     """The state of a stack in training: weights and the optimizer's averages, on the device.
 
     Args:
-        configs: K; alike in what `cnnlab.execution.grouping.common` gives
+        configs: K; alike in what `cnnlab.config.keys.Key.stack` wants alike
         models: K; one for each config, of equal `cnnlab.training.structure.structure`
         supply: the images
         compiled: whether steps are compiled

@@ -7,7 +7,7 @@ import pytest
 from cnnlab.core import formats
 from cnnlab.core.metrics import METRICS
 from cnnlab.records.reading.found import MEASURED
-from cnnlab.records.writer import Result
+from cnnlab.records.schema import Result
 from cnnlab.report.settings import help_text
 
 
@@ -51,3 +51,9 @@ def test_a_probability_in_words(p, text):
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_a_number_that_there_is_not_is_a_dash(value):
     assert formats.number(value, 2) == formats.span(0.1, value, 2) == formats.p_value(value) == "-"
+
+
+def test_of_many_words_the_first_are_named_and_the_rest_is_counted():
+    texts = [formats.few(list("abcde")[:size]) for size in (0, 1, 3, 4, 5)]
+    assert texts == ["", "a", "a; b; c", "a; b; c and 1 more", "a; b; c and 2 more"]
+    assert formats.few(["a", "b", "c"], 10) == "a; b; c and 7 more"

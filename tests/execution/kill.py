@@ -41,7 +41,7 @@ COLUMNS = {
 WHOLE = {".hydra", "best.safetensors", "metrics.csv", "result.json", "run.log", "timing.csv"}
 """What a finished run's folder holds, and nothing else."""
 
-AGAIN_DIFFERENT = ("seconds", "git_commit", "git_dirty")
+AGAIN_DIFFERENT = ("seconds", "own_seconds", "git_commit", "git_dirty")
 """What two records of one run may differ in."""
 
 KINDS = {

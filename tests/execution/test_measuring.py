@@ -1,12 +1,17 @@
 """How runs are trained quickest: what is tried, what is chosen, what is kept."""
 
-import pytest
-from conftest import SMALL, config_of
+import json
+import os
+import subprocess
+import sys
 
+import pytest
+from conftest import SMALL, config_of, python_path
+
+from cnnlab.data.loading import load
 from cnnlab.execution import measuring
 from cnnlab.execution.measuring import Choice, Measured, Question, choose, measure, sizes
 from cnnlab.execution.speeds import NAME, Speeds, caches
-from cnnlab.planning.plan import load
 from cnnlab.training.throughput import Pace, pace
 
 ALONE = Measured(1, False, 0.010, 0.1)
@@ -178,6 +183,32 @@ def test_what_was_chosen_stays_whatever_is_measured_or_chosen_later(cache):
         assert speeds.chosen(key, asked, 6, 1) == Choice(3, False, 2.0)
         assert speeds.chosen(key, asked, 7, 1) is None
         assert speeds.chosen(key, question(steps=2000), 6, 1) is None
+
+
+OTHER = """
+import sys, time
+from pathlib import Path
+from cnnlab.core.files import write_json
+from cnnlab.records import locks
+path = Path(sys.argv[1])
+with locks.held(path.parent, path.name):
+    print("has read", flush=True)
+    time.sleep(0.3)
+    write_json(path, {"measured": {"theirs": {}}, "chosen": {}})
+"""
+
+
+def test_what_another_command_is_writing_is_not_lost(cache):
+    """It has read the file before we write, and writes it after that."""
+    speeds = Speeds([{}])
+    speeds.note("ours", question(), [ALONE])
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(cache / NAME)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": python_path()},
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "has read\n"
+        speeds.save()
+    assert json.loads((cache / NAME).read_text())["measured"].keys() == {"theirs", "ours"}
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"measured": {"%s": 3}, "chosen": {"%s": 3}}'])

@@ -13,7 +13,8 @@ from test_lookup import begin, finish, one, planned
 from cnnlab.core.errors import Refused
 from cnnlab.planning import plan
 from cnnlab.records import checkpoint
-from cnnlab.records.writer import METRICS, TIMING, open_record, read_result
+from cnnlab.records.schema import METRICS, TIMING, read_result
+from cnnlab.records.writer import open_record
 
 RUN = (*SMALL, "epochs=1", "compile=false", "name=s")
 MODEL = "cnnlab/parts/model/simplenn.py"

@@ -60,6 +60,17 @@ def test_a_run_before_its_first_epoch_reads_back(tmp_path):
     assert checkpoint.read(tmp_path) == given
 
 
+def test_a_checkpoint_from_before_stacks_were_kept_reads_and_its_run_goes_on(tmp_path):
+    """What it took by then counts as a share of the stack that it goes on in."""
+    younger = {"own_seconds", "stack_size", "stack"}
+    meta = {k: v for k, v in vars(checkpoint_of()).items() if k not in {*younger, "tensors"}}
+    (tmp_path / NAME).write_bytes(with_metadata(json.dumps(meta)))
+    record = open_record(tmp_path, ID)
+    assert record.epoch == 2
+    record.train_with([ID, "b" * 32])
+    assert (record.stack_size, record.own_seconds) == (2, 1.25 / 2)
+
+
 def test_one_can_look_without_reading_the_arrays(tmp_path):
     checkpoint.write(tmp_path, checkpoint_of())
     found = checkpoint.read(tmp_path, tensors=False)

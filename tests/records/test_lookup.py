@@ -240,6 +240,15 @@ def test_a_finished_record_in_another_sweep_is_reused_and_its_sweep_is_told():
     assert wide.reused == {}
 
 
+def test_force_counts_all_epochs_of_a_run_that_was_partly_trained():
+    """Its checkpoint is set aside with the rest of its record."""
+    begin(one(), 1)
+    for arguments, left in (((), 1), (("force=true",), 2)):
+        (run,) = planned(*arguments).pending
+        assert run.epochs_left == left
+    assert planned("force=true").runs[0].state == "partly trained"
+
+
 def test_force_takes_nothing_from_another_sweep():
     finish(one())
     made = planned("name=other", "force=true")

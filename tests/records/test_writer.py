@@ -28,8 +28,8 @@ def test_the_schema_is_the_one_that_the_readers_know():
         "schema_version", "run_id", "name", "status", "error", "config", "choices", "overrides",
         "data_fingerprint", "best_val_accuracy", "best_epoch", "final_train_loss",
         "final_train_accuracy", "final_val_accuracy", "test_accuracy", "initial_loss",
-        "parameters", "macs", "seconds", "stack_size", "stack", "device", "versions", "git_commit",
-        "git_dirty", "sources",
+        "parameters", "macs", "seconds", "own_seconds", "stack_size", "stack", "device", "versions",
+        "git_commit", "git_dirty", "sources",
     }  # fmt: skip
     assert METRICS == (
         "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",

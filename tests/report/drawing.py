@@ -40,7 +40,7 @@ def made(
     runs["run_id"] = [f"{k:08x}" for k in range(len(runs))]
     runs[list(METRICS)] = np.array([[value(row)] * len(METRICS) for row in rows])
     runs.loc[runs["status"] != "done", list(METRICS)] = np.nan
-    runs = runs.assign(seconds=8.0, stack_size=4, parameters=100, macs=1000)
+    runs = runs.assign(own_seconds=2.0, parameters=100, macs=1000)
     runs = runs.assign(**{name: make(runs) for name, make in columns.items()})
     told = runs[runs["status"].isin(["done", "diverged"])].to_dict("records")
     tables = [_epochs(row, epochs if row["status"] == "done" else 2, curve) for row in told]
@@ -88,7 +88,7 @@ def many():
     factors = {"lr": [k / 1000 for k in range(1, 101)], "act": list("abcde"), "norm": ["bn", "no"]}
     states = ["failed", "diverged", *["done"] * 20]
     return made(
-        factors, epochs=8, seconds=lambda t: 5 + t["variant"] / 100,
+        factors, epochs=8, own_seconds=lambda t: 5 + t["variant"] / 100,
         value=lambda row: 0.5 + row["variant"] / 5000 + 0.001 * row["seed"],
         status=lambda row: states[(7 * row["variant"] + row["seed"]) % 22],
     )  # fmt: skip

@@ -34,7 +34,7 @@ AWKWARD = {
     "equal": lambda: made(GRID),
     "a level that is null": lambda: made({"clip": [None, 1.0], "norm": ["a", "b"]}, value=noisy),
     "weird text": lambda: made(WEIRD, value=noisy, status=lambda row: "done" if row["variant"] % 4
-                               or row["seed"] else "diverged", seconds=lambda t: t.index + 1.0),
+                               or row["seed"] else "diverged", own_seconds=lambda t: t.index + 1.0),
 }  # fmt: skip
 
 

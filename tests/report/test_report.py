@@ -1,6 +1,8 @@
 """The report: its files, its words, its command."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from test_sweeps import sweep_on_disk
 from cnnlab.records.reading import sweeps
 from cnnlab.report.settings import Settings
 from cnnlab.report.terminal import show
-from cnnlab.report.write import analysed, write, write_list
+from cnnlab.report.write import PACKAGE, _code, analysed, write, write_list
 
 PICTURES = ("cost", "curves", "effects", "grid", "interactions", "overfitting")
 
@@ -114,6 +116,26 @@ def test_nothing_is_drawn_again_unless_a_record_or_the_question_changed(grid, dr
     assert stamp() != second
 
 
+@pytest.mark.parametrize("file", ["report/plots/heat.py", "statistics/summary.py",
+                                  "report/page/static/page.css", "core/formats.py"])  # fmt: skip
+def test_a_report_is_made_again_where_its_code_has_changed(
+    file, grid, drawn, tmp_path, monkeypatch
+):
+    package = tmp_path / "cnnlab"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+    monkeypatch.setattr("cnnlab.report.write.PACKAGE", package)
+    times = []
+    for change in (lambda: None, (package / "report/__pycache__/x.pyc").touch,
+                   lambda: (package / file).write_text("other")):  # fmt: skip
+        (package / "report/__pycache__").mkdir(exist_ok=True)
+        change()
+        _code.cache_clear()
+        reported(grid)
+        times.append((grid.folder / "report" / "index.html").stat().st_mtime_ns)
+    _code.cache_clear()
+    assert times[0] == times[1] < times[2]
+
+
 def test_a_file_that_is_no_longer_made_is_taken_away(drawn):
     planned = sweep_on_disk("sweeps=homework", accuracy=lambda run: 0.7)
     reported(planned)
@@ -145,16 +167,24 @@ def test_values_with_commas_and_quotes_survive_the_csv(drawn):
     assert summary["norm"].tolist() == ['b,"n\nü', "none"]
 
 
-def test_seconds_are_a_runs_share_of_its_stack(grid):
+def test_seconds_are_a_runs_own_and_of_an_earlier_record_its_share_of_the_stacks(grid):
     for path in grid.folder.glob("*/result.json"):
-        path.write_text(
-            path.read_text()
-            .replace('"stack_size": 1', '"stack_size": 4')
-            .replace('"seconds": null', '"seconds": 8.0')
-        )
-    sweep = sweeps.read(grid.folder)
-    found = analysed(sweep, Settings()).summary["seconds"]
-    assert found.tolist() == pytest.approx([float(sweep.runs["seconds"].iloc[0]) / 4] * 4)
+        result = json.loads(path.read_text()) | {"seconds": 8.0, "stack_size": 4}
+        if "norm-bn" in path.parent.name:
+            result["own_seconds"] = 3.5
+        else:
+            del result["own_seconds"]
+        path.write_text(json.dumps(result))
+    summary = analysed(sweeps.read(grid.folder), Settings()).summary
+    assert summary["seconds"].tolist() == [3.5 if norm == "bn" else 2.0 for norm in summary["norm"]]
+
+
+def test_the_page_says_how_to_make_it_again(grid):
+    reported(grid, baseline="norm=none lr=0.2", smallest_effect=1.5)
+    again = (
+        "name=mine metric=best_val_accuracy &#39;baseline=norm=none lr=0.2&#39; smallest_effect=1.5"
+    )
+    assert again in (grid.folder / "report/index.html").read_text()
 
 
 # --- the command

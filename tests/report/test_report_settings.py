@@ -1,9 +1,11 @@
 """What a report can be asked for."""
 
+import shlex
+
 import pytest
 
 from cnnlab.core.errors import Refused
-from cnnlab.report.settings import Settings, baseline, settings
+from cnnlab.report.settings import Settings, baseline, command, settings
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,27 @@ def test_arguments_may_have_the_reports_prefix_or_not():
     typed = settings(["report.smallest_effect=1.5", "name=a,b", "--watch"])
     assert typed == Settings(smallest_effect=1.5, name="a,b", watch=True)
     assert settings(["report.watch=true"]).watch
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["name=a,b"], ["name=mine", "metric=final_train_loss", "smallest_effect=1.5"],
+        ["name=mine", "baseline=norm=none lr=0.01", "outputs=some where"],
+    ],
+)  # fmt: skip
+def test_the_command_of_settings_asks_for_the_same_settings(arguments):
+    asked = settings(arguments)
+    python, m, module, *words = shlex.split(command(asked))
+    assert (python, m, module) == ("python", "-m", "cnnlab.report")
+    assert settings(words) == asked
+    assert {word.partition("=")[0] for word in [*arguments, "metric="]} == {
+        word.partition("=")[0] for word in words
+    }
+
+
+def test_a_report_that_watches_is_made_again_by_a_command_that_does_not():
+    assert "watch" not in command(Settings(name="mine", watch=True))
 
 
 @pytest.mark.parametrize("text", ["norm", "=", "norm=", "=bn", "", "norm=bn lr"])

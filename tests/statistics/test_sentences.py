@@ -17,7 +17,7 @@ SPREAD = np.array([-2, -1, 0, 1, 2]) / 2.5**0.5
 
 
 def told(runs, factors, metric=METRIC, **more) -> list[str]:
-    runs = runs.assign(seconds=1.0, stack_size=1)
+    runs = runs.assign(own_seconds=1.0)
     table = spread(runs, factors, metric)
     return sentences(
         summary(runs, factors, table.metric), effects(table, smallest=0.005)[0],

@@ -4,6 +4,8 @@ K variants, N images of a batch, C H W image, L classes.
 """
 
 from copy import deepcopy
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from cnnlab.core import events
 from cnnlab.data.loading import load
 from cnnlab.execution.grouping import alike
 from cnnlab.records import checkpoint, writer
-from cnnlab.records.writer import open_record
+from cnnlab.records.writer import open_record, stack_id
 from cnnlab.training.assemble import assemble
 from cnnlab.training.stack import Stack
 from cnnlab.training.train import train
@@ -247,7 +249,27 @@ def test_too_little_memory_halves_the_stack_which_goes_on_from_its_last_epoch(
     for slot, config in enumerate(configs):
         alone = train([config], data, [open_record(tmp_path / f"alone{slot}")])[0]
         assert outcomes[slot].final_train_loss == pytest.approx(alone.final_train_loss, abs=1e-5)
-        assert records[slot].stack_size == most
+        assert records[slot].stack_size == 4  # of their first epoch
+
+
+def test_a_run_whose_neighbours_have_ended_keeps_its_stack_and_counts_its_own_seconds(
+    tmp_path, monkeypatch
+):
+    """Epochs of 6 s each: the first of three runs, of which one diverges, two of the others."""
+    import cnnlab.training.train
+
+    clock = SimpleNamespace(perf_counter=count(0, 6).__next__)
+    monkeypatch.setattr(cnnlab.training.train, "time", clock)
+    configs = [config_of(*SMALL, "epochs=3", f"lr={rate}") for rate in ("1e30", "0.01", "0.02")]
+    records = [open_record(tmp_path / each, each) for each in "abc"]
+    outcomes = train(configs, load(configs[0].data), records)
+    assert [each.status for each in outcomes] == ["diverged", "done", "done"]
+    assert [each.own_seconds for each in records] == [6 / 3] + [6 / 3 + 6 / 2 + 6 / 2] * 2
+    assert {(each.stack_size, each.stack) for each in records} == {(3, stack_id(["a", "b", "c"]))}
+    again = open_record(tmp_path / "b", "b")
+    again.train_with(["b"])
+    assert (again.stack_size, again.stack) == (3, records[1].stack)
+    assert again.own_seconds == records[1].own_seconds
 
 
 @pytest.mark.parametrize(("module", "function"), [(checkpoint, "write"), (writer, "_append")])

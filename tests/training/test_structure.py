@@ -1,5 +1,6 @@
 """What keeps models out of one stack: each kind of difference, and every one that chance draws."""
 
+import enum
 import functools
 import math
 import sys
@@ -57,6 +58,25 @@ class Soft(nn.Module):
         return F.softplus(x, self.number) * self.factor
 
 
+class Slotted(nn.Module):
+    """A module with an attribute that is not in its `__dict__`."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: float):
+        super().__init__()
+        self.number = number
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.number * x
+
+
+class Bits(enum.IntFlag):
+    """Of which a combination may have no name: before Python 3.11 none has one."""
+
+    FIRST = 1
+
+
 def doubled(x: torch.Tensor) -> torch.Tensor:
     return 2 * x
 
@@ -101,6 +121,14 @@ def in_a_dataclass(model: Own, number: float) -> None:
 def in_an_object(model: Own, number: float) -> None:
     model.settings = types.SimpleNamespace(power=number)
     model.step = lambda m, x: m.settings.power * x
+
+
+def in_flags(model: Own, number: float) -> None:
+    model.bits, model.step = Bits(int(16 * number)), lambda m, x: m.bits * x
+
+
+def in_a_slot(model: Own, number: float) -> None:
+    model.slotted, model.step = Slotted(number), lambda m, x: m.slotted(x)
 
 
 def in_a_tensor(model: Own, number: float) -> None:
@@ -210,6 +238,7 @@ def in_a_frozen_weight(model: Own, number: float) -> None:
 KINDS = [
     attribute, in_a_tuple, in_a_closure, in_a_default, in_a_partial, in_a_function,
     in_a_dataclass, in_an_object, in_a_tensor, in_a_buffer, in_a_parameter, in_a_module,
+    in_flags, in_a_slot,
     in_a_list_of_modules, in_a_class, in_a_global, in_a_class_made_for_it, in_a_hook,
     in_a_hook_of_a_gradient, in_shared_weights, in_shared_memory, in_a_shared_module,
     in_a_list_of_weights, set_in_forward, counted_in_a_closure, drawn,
@@ -251,7 +280,7 @@ def test_a_number_that_a_stack_does_not_hold_for_each_keeps_models_apart(kind):
 ALWAYS = {
     "in_an_object", "in_a_tensor", "in_a_list_of_modules", "in_a_class_made_for_it", "in_a_hook",
     "in_a_hook_of_a_gradient", "in_a_list_of_weights", "set_in_forward",
-    "counted_in_a_closure", "drawn",
+    "counted_in_a_closure", "drawn", "in_a_slot",
 }  # fmt: skip
 """What keeps a model alone whatever the others are."""
 
@@ -260,6 +289,24 @@ ALWAYS = {
 def test_of_equal_numbers_only_what_cannot_be_known_is_refused(kind):
     apart = refused(lambda: made(kind, 2.0, seed=0), lambda: made(kind, 2.0, seed=1))
     assert apart == (kind.__name__ in ALWAYS)
+
+
+class Hidden:
+    __slots__ = ("number",)
+
+
+@dataclass
+class Partly(Hidden):
+    power: float
+
+
+def test_an_attribute_in_slots_is_named():
+    with pytest.raises(Unstackable, match=r"^Slotted\.number is in __slots__"):
+        structure(made(in_a_slot, 1.0))
+    model = made(None, 1.0)
+    model.settings = Partly(2.0)
+    with pytest.raises(Unstackable, match=r"^Own\.settings holds Partly\.number, which is in __sl"):
+        structure(model)
 
 
 def test_a_frozen_weight_is_another_structure():

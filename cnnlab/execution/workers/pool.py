@@ -57,6 +57,8 @@ class _Member:
     working: bool = False
     together: bool = False
     """Whether it was given several jobs at once."""
+    later: list[int] = field(default_factory=list)
+    """Of the jobs that it answered for by asking to put them off."""
     alone: bool = False
     """Whether no other is to be given one meanwhile."""
     deadline: float = math.inf
@@ -109,7 +111,7 @@ class Pool:
         self._payloads = payloads
         self._queue = deque(groups or [[number] for number in range(len(payloads))])
         self._solo: deque[int] = deque()
-        self._later: deque[tuple[float, int]] = deque()
+        self._later: deque[tuple[float, list[int]]] = deque()
         self._tries = [0] * len(payloads)
         try:
             with self._interruptible():
@@ -154,11 +156,11 @@ class Pool:
     def _assign(self) -> None:
         """Gives jobs to workers that have none, and starts workers that are missing."""
         while self._later and self._later[0][0] <= time.monotonic():
-            number = self._later.popleft()[1]
-            if self._tries[number]:
-                self._solo.append(number)
+            numbers = self._later.popleft()[1]
+            if self._tries[numbers[0]]:
+                self._solo += numbers
             else:
-                self._queue.append([number])
+                self._queue.append(numbers)
         busy = self._busy
         if any(member.alone for member in busy):
             return  # that one is to be alone
@@ -250,6 +252,7 @@ class Pool:
         if kind == "full":
             raise events.DiskFull(what[0])
         if kind == "free":  # what it has not answered for was stopped
+            self._put_off(member)
             member.numbers, member.working = [], False
             member.deadline, member.hanging = math.inf, False
             return
@@ -263,17 +266,24 @@ class Pool:
         if kind == "done":
             self._go_on(self.watcher.done(number, rest[0]))
         elif kind == "later":
-            self._later.append((time.monotonic() + PATIENCE, number))
-            self.watcher.waiting(number)
+            member.later.append(number)
         elif kind == "alone":
             self._tries[number] += 1
             self._solo.append(number)
             self.watcher.again(number, rest[0])
 
+    def _put_off(self, member: _Member) -> None:
+        """Has the jobs that a worker could not take in hand come back, together as they were."""
+        if member.later:
+            self._later.append((time.monotonic() + PATIENCE, member.later))
+            self.watcher.waiting(member.later)
+            member.later = []
+
     def _bury(self, member: _Member) -> None:
         """Sees to the jobs of a worker that died."""
         member.process.join(GRACE)  # or its end would be taken for our kill
         self._dismiss(member)
+        self._put_off(member)
         if not member.numbers:
             if not member.ready:
                 self._fail_to_start(fate(member.process))

@@ -16,8 +16,8 @@ class Watcher:
     def event(self, number: int, event: Mapping[str, Any]) -> None:
         """What a job told of itself."""
 
-    def waiting(self, number: int) -> None:
-        """Another process has the job in hand."""
+    def waiting(self, numbers: Sequence[int]) -> None:
+        """Another process has one of these jobs in hand; they are put off together."""
 
     def again(self, number: int, reason: str) -> None:
         """A job is to be tried once more, alone."""

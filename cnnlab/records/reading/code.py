@@ -1,17 +1,15 @@
 """What a report says of the code that its runs were trained by, where that is not one for all."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from cnnlab.core.formats import few
 from cnnlab.records.reading.tables import Run
 from cnnlab.records.sources import changed
 
 Sources = Mapping[str, str]
-
-NAMED = 3
-"""As many variants are named in a sentence; of more, it tells how many."""
 
 
 def notices(runs: Sequence[Run], table: pd.DataFrame, factors: Sequence[str]) -> list[str]:
@@ -50,7 +48,7 @@ def _within(codes: Mapping[str, Mapping[str, Sources]]) -> Iterator[str]:
             pooled[", ".join(sorted(files))].append(variant)
     for files, variants in pooled.items():
         yield (
-            f"Different code ({files}) within one variant: {_listed(variants)}. The sweep's "
+            f"Different code ({files}) within one variant: {few(variants)}. The sweep's "
             "command trains the outdated runs anew."
         )
 
@@ -65,15 +63,9 @@ def _between(codes: Mapping[str, Mapping[str, Sources]]) -> Iterator[str]:
     sides: dict[str, list[str]] = defaultdict(list)
     for name, variants in versions.items():
         if len(variants) > 1:
-            sides[" against ".join(map(_listed, variants.values()))].append(name)
+            sides[" against ".join(map(few, variants.values()))].append(name)
     for side, names in sides.items():
         yield (
             f"Different code ({', '.join(sorted(names))}) between variants: {side}. What sets them "
             "apart may be that."
         )
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return "; ".join(listed[:NAMED]) + more

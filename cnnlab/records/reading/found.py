@@ -18,10 +18,11 @@ from cnnlab.records.reading import curves
 from cnnlab.records.schema import FINISHED, Damaged, number, parsed_result, setting
 from cnnlab.records.sources import code_of
 
-MEASURED = (*METRICS, "best_epoch", "initial_loss", "parameters", "macs", "seconds")
+MEASURED = (*METRICS, "best_epoch", "initial_loss", "parameters", "macs", "seconds",
+            "own_seconds")  # fmt: skip
 """The numbers that are taken over from result.json."""
 
-TOLD = ("error", "device", "stack_size")
+OTHER = ("error", "device", "stack_size")
 """What else is taken over."""
 
 AGAIN = "Move the folder away: the sweep's command then trains the run again."
@@ -61,7 +62,7 @@ class Found:
         stamps: of result.json and of metrics.csv, and whether the settings were wanted
         status: done, diverged, failed, pending or unreadable
         run_id: None where there is no record that can be used
-        values: MEASURED, TOLD and `code`, short for the sources; empty where there is no record
+        values: MEASURED, OTHER and `code`, short for the sources; empty where there is no record
             that can be used
         sources: as in result.json
         settings: as in plan.json, where they were wanted
@@ -189,7 +190,7 @@ def _take(found: Found, result: Mapping[str, Any]) -> None:
     """
     if found.stamps[2]:
         found.settings = _settings(result)
-    values = {name: result[name] for name in (*MEASURED, *TOLD)}
+    values = {name: result[name] for name in (*MEASURED, *OTHER)}
     for name in MEASURED:
         value = values[name]
         if value is not None and not (number(value) and _possible(name, value)):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.records import plan_file
-from cnnlab.records.reading.found import Damaged, Problem, content, stamp
+from cnnlab.records.reading.found import Problem, content, stamp
+from cnnlab.records.schema import Damaged
 
 AGAIN = "The sweep's command writes it anew."
 UNCOUNTED = "Runs that are not trained yet cannot be counted"

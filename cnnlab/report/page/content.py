@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cnnlab.core.formats import amount
 from cnnlab.records.schema import FINISHED, read_result
 from cnnlab.report.page import curves, figures, missing, runs
 from cnnlab.report.page.document import document
+from cnnlab.report.settings import Settings, command
 from cnnlab.report.tables import chosen, tables
 from cnnlab.statistics.analysis import Analysis
 
@@ -40,13 +41,20 @@ class Origin:
     dirty: bool
 
 
-def page(analysis: Analysis, pictures: Mapping[str, bytes], *, made: datetime | None = None) -> str:
+def page(
+    analysis: Analysis,
+    pictures: Mapping[str, bytes],
+    *,
+    asked: Settings | None = None,
+    made: datetime | None = None,
+) -> str:
     """The report of a sweep as one HTML file that needs nothing else.
 
     Args:
         analysis: of the sweep
         pictures: PNG or SVG by file name, in the order of the page; `report.page.figures` has
             words for the names that it knows
+        asked: of the report, for the command that makes it again; None: nothing but the metric
         made: the time that stands in the footer; None: no time
     """
     sweep = analysis.sweep
@@ -64,16 +72,10 @@ def page(analysis: Analysis, pictures: Mapping[str, bytes], *, made: datetime | 
         runs=runs.runs(analysis),
         curves=curves.curves(analysis),
         smallest=amount(analysis.smallest, analysis.metric),
-        report=_report(analysis),
+        report=command(replace(asked or Settings(), name=sweep.name, metric=analysis.metric.name)),
         origin=_origin(analysis),
         made=made,
     )
-
-
-def _report(analysis: Analysis) -> str:
-    """The command that makes this page again."""
-    words = [f"name={analysis.sweep.name}", f"metric={analysis.metric.name}"]
-    return shlex.join(["python", "-m", "cnnlab.report", *words])
 
 
 def _origin(analysis: Analysis) -> Origin | None:

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnlab.core.formats import count
-from cnnlab.records.reading.sweeps import STATES, Problem
+from cnnlab.core.formats import FEW, count, few
+from cnnlab.records.reading.found import Problem
+from cnnlab.records.reading.sweeps import STATES
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.matrix import level_text
 
 LISTED = 30
 """Reasons and problems that are listed; of more, the rest is counted."""
-
-NAMED = 3
-"""Runs that are named for one reason."""
 
 TROUBLES = ("diverged", "failed", "unreadable")
 
@@ -99,10 +97,9 @@ def _reasons(analysis: Analysis) -> list[Reason]:
     why = why.where(troubled["status"] != "unreadable", "its record cannot be read")
     reasons = []
     for (status, text), rows in troubled.groupby([troubled["status"], why], sort=False):
-        first = rows.head(NAMED).to_dict("records")
-        named = "; ".join(_named(row, analysis.sweep.factors) for row in first)
-        rest = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-        reasons.append(Reason(status, text, len(rows), named + rest))
+        first = rows.head(FEW).to_dict("records")
+        named = few([_named(row, analysis.sweep.factors) for row in first], len(rows))
+        reasons.append(Reason(status, text, len(rows), named))
     return sorted(reasons, key=lambda reason: -reason.runs)
 
 

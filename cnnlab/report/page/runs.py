@@ -49,7 +49,8 @@ def runs(analysis: Analysis) -> dict[str, Any]:
         "error": error,
         "device": device,
         "value": _numbers(table[analysis.metric.name]),
-        **{name: _numbers(table[name]) for name in ("seed", "best_epoch", "epoch", "seconds")},
+        "seconds": _numbers(table["own_seconds"]),
+        **{name: _numbers(table[name]) for name in ("seed", "best_epoch", "epoch")},
     }
     return {
         "caption": f"{chosen(analysis.metric)}. {count(len(sweep.runs), 'run')}.",

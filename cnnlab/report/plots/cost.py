@@ -19,7 +19,7 @@ from cnnlab.statistics.matrix import level_text
 COSTS = {
     "parameters": "parameters",
     "macs": "multiply-adds (MACs) an image",
-    "run_seconds": "seconds of one run",
+    "own_seconds": "seconds of one run",
 }
 
 COLOURED = 6
@@ -38,12 +38,10 @@ EQUAL = 1e-9
 
 
 def costs(analysis: Analysis) -> pd.DataFrame:
-    """The runs that are done or diverged, with run_seconds: a stack's seconds over its runs."""
+    """The runs that are done or diverged, with `value`: of the metric, where they are done."""
     runs = analysis.sweep.runs
     runs = runs[runs["status"].isin(["done", "diverged"])].copy()
-    stack = pd.to_numeric(runs["stack_size"]).astype(float).fillna(1).clip(lower=1)
-    runs["run_seconds"] = pd.to_numeric(runs["seconds"]).astype(float) / stack
-    for name in ("parameters", "macs", analysis.metric.name):
+    for name in (*COSTS, analysis.metric.name):
         runs[name] = pd.to_numeric(runs[name]).astype(float)
     runs["value"] = runs[analysis.metric.name].where(runs["status"] == "done")
     return runs
@@ -119,7 +117,7 @@ def cost_figure(analysis: Analysis) -> Figure:
         if len(some) and some.max() - some.min() > EQUAL * some.abs().max():
             shown_costs.append(name)
         elif len(some):
-            value = f"{some.iloc[0]:,.0f}" if name != "run_seconds" else f"{some.iloc[0]:.3g}"
+            value = f"{some.iloc[0]:,.0f}" if name != "own_seconds" else f"{some.iloc[0]:.3g}"
             equal.append(f"{words}: {value} in every run")
     if equal:
         note += ". No panel for " + "; ".join(equal)
@@ -163,13 +161,13 @@ def _legend(runs: pd.DataFrame, hue: str | None) -> list[tuple[Any, str]]:
 
 def _title(analysis: Analysis, runs: pd.DataFrame) -> str:
     """The quickest variant that is as good as the best."""
-    means = runs[runs["value"].notna()].groupby("variant")[["value", "run_seconds"]].mean()
+    means = runs[runs["value"].notna()].groupby("variant")[["value", "own_seconds"]].mean()
     if means.empty:
         return f"No run has a {analysis.metric.title} yet"
     metric = analysis.metric
     best = means["value"].idxmin() if metric.less_is_better else means["value"].idxmax()
     behind = (means["value"] - means.at[best, "value"]).abs()
-    seconds = means.loc[behind <= analysis.smallest, "run_seconds"].dropna()
+    seconds = means.loc[behind <= analysis.smallest, "own_seconds"].dropna()
     quick = seconds.idxmin() if len(seconds) else best
     factors = analysis.sweep.factors
     value = f"{metric.title} {number(means.at[best, 'value'], metric.digits)}"
@@ -179,7 +177,7 @@ def _title(analysis: Analysis, runs: pd.DataFrame) -> str:
         return f"{capital(value)}{_takes(means, best)}"
     which = f"{described(row_of(analysis.summary, best), factors)}: {value}"
     within = f"within {amount(analysis.smallest, metric)} of it"
-    ratio = means.at[quick, "run_seconds"] / means.at[best, "run_seconds"]
+    ratio = means.at[quick, "own_seconds"] / means.at[best, "own_seconds"]
     if not ratio < QUICKER:
         return f"Best is {which}{_takes(means, best)}; none {within} is quicker"
     name = described(row_of(analysis.summary, quick), factors)
@@ -187,5 +185,5 @@ def _title(analysis: Analysis, runs: pd.DataFrame) -> str:
 
 
 def _takes(means: pd.DataFrame, variant: int) -> str:
-    seconds = means.at[variant, "run_seconds"]
+    seconds = means.at[variant, "own_seconds"]
     return f", {short(seconds)} seconds a run" if seconds == seconds else ""
