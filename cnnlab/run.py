@@ -1,7 +1,8 @@
 """The one training entrypoint: `python -m cnnlab.run`.
 
-A command is planned as a whole before anything trains (`planning.plan`); Hydra's launcher then has
-`cnnlab.execution.task` called for each run that is still to train.
+A command is planned as a whole before anything trains (`planning.plan`); the sweeper then has our
+workers train its pending runs (`execution.sweep`), or another launcher of Hydra call
+`execution.task.train_one` for each.
 """
 
 import gc
@@ -39,7 +40,7 @@ EXAMPLES = """\
     **hydra_options(),
 )
 def hydra_main(config: DictConfig) -> dict[str, Any]:
-    """What Hydra calls for each run."""
+    """What another launcher of Hydra calls for each run."""
     from cnnlab.execution.task import train_one
 
     return train_one(config)

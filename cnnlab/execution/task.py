@@ -67,11 +67,11 @@ def train_one(config: DictConfig) -> dict[str, Any]:
     fingerprint = load(checked.data).fingerprint
     identity = run_id(checked.plain(), fingerprint)
     directory = Path(hydra.runtime.output_dir)
+    run = Run(identity, job, fingerprint, directory, None)
     if not lookup.is_of(directory.name, identity):
         changed = f"data.path={checked.data['path']}" if "path" in checked.data else "data"
         error = f"{changed}: its images have changed since the plan. The same command plans anew."
-        return {**_FAILED, "error": error, "directory": str(directory)}
-    run = Run(identity, job, fingerprint, directory, None)
+        return unrecorded(run, error)
     begun = begin(run, command_of(plain), locked(run))
     if isinstance(begun, dict):
         return begun

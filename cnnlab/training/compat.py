@@ -32,6 +32,11 @@ def wrapper(cls: type, shape: torch.Size, like: torch.Tensor) -> Any:
     return torch.Tensor._make_wrapper_subclass(cls, shape, dtype=like.dtype, device=like.device)
 
 
+def quiet_fallbacks() -> None:
+    """No warning where `vmap` computes one run after the other: what is quickest is measured."""
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)
+
+
 def mark_static(tensor: torch.Tensor) -> None:
     """Says that a tensor stays where it is in memory, so that a CUDA graph need not copy it."""
     torch._dynamo.mark_static_address(tensor)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.func import stack_module_state
 
-from cnnlab.training.compat import tables
+from cnnlab.training.compat import quiet_fallbacks, tables
 from cnnlab.training.stacked_tensor import Stacked, leading
 
 
@@ -27,6 +27,7 @@ class Stack:
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
+        quiet_fallbacks()
         self.size = len(modules)
         self.parameters, self.buffers = stack_module_state(list(modules))
         self.module = modules[0]

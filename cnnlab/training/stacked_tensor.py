@@ -169,7 +169,21 @@ def _linear(input, weight, bias=None):
     return Stacked(out, weight.variants)
 
 
+def _attention(query, key, value, attn_mask=None, dropout_p=0.0, *rest, **more):
+    given = (query, key, value)
+    if not all(isinstance(each, Stacked) and each.ndim == 4 for each in given):
+        return NotImplemented
+    if dropout_p or (
+        attn_mask is not None and (isinstance(attn_mask, Stacked) or attn_mask.ndim > 2)
+    ):
+        return NotImplemented
+    flat = (leading(each).flatten(0, 1) for each in given)  # (K, N, ...) -> (K N, ...)
+    out = F.scaled_dot_product_attention(*flat, attn_mask, 0.0, *rest, **more)
+    return Stacked(out.unflatten(0, (query.variants, -1)), query.variants)
+
+
 _RULES = {
+    "scaled_dot_product_attention": _attention,
     "conv2d": _conv2d,
     "batch_norm": _batch_norm,
     "instance_norm": _instance_norm,
@@ -257,9 +271,13 @@ def _mapped(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         filled = dict(zip(places, given, strict=True))
         again = [filled.get(place, each) for place, each in enumerate(leaves)]
         args, kwargs = tree_unflatten(again, tree)
-        return func(*args, **kwargs)
+        found, form = tree_flatten(func(*args, **kwargs))
+        forms.append((found, form))
+        return tuple(each for each in found if isinstance(each, torch.Tensor))
 
-    found = vmap(one)(*(leaves[place].held for place in places))
-    return tree_map(
-        lambda each: Stacked(each, size) if isinstance(each, torch.Tensor) else each, found
-    )
+    forms: list[Any] = []
+    mapped = iter(vmap(one)(*(leaves[place].held for place in places)))
+    found, form = forms[0]
+    # What is no tensor stays, such as the None that attention gives in the place of its weights.
+    filled = [Stacked(next(mapped), size) if isinstance(e, torch.Tensor) else e for e in found]
+    return tree_unflatten(filled, form)

@@ -19,6 +19,7 @@ from cnnlab.config.schema import Config
 from cnnlab.config.targets import build, configured
 from cnnlab.core import project
 from cnnlab.core.errors import Refused, one_line, written_in
+from cnnlab.core.formats import few
 from cnnlab.data.augmentation import DRAWS
 from cnnlab.data.dataset import Data
 from cnnlab.training.assemble import assemble
@@ -180,7 +181,7 @@ def _try_exclude(config: Config, shape: tuple[int, int, int], classes: int) -> N
         return
     model = assemble(config, shape, classes)
     if not without_decay(model, pattern):
-        names = ", ".join(name for name, _ in model.named_parameters())
+        names = few([name for name, _ in model.named_parameters()])
         raise Refused(f"exclude={pattern} is in no parameter's name. There are {names}.")
 
 

@@ -52,7 +52,7 @@ def test_a_run_equals_a_plain_pytorch_loop(optimizer, norm, tmp_path):
     )  # fmt: skip
     model = assemble(config, data.shape, len(data.classes))
     tolerance = 1e-5 if optimizer == "sgd" else 1e-4  # Adam divides by roots near 0
-    numbers = {k: v for k, v in config.optimizer.items() if k != "_target_"}
+    numbers = {k: v for k, v in config.optimizer.items() if k not in ("_target_", "exclude")}
     if optimizer == "sgd":
         theirs = torch.optim.SGD(model.parameters(), lr=1, **numbers)
     else:
