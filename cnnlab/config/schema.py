@@ -23,6 +23,7 @@ from cnnlab.config.keys import Key
 from cnnlab.config.targets import keys_of
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.files import writable
+from cnnlab.core.formats import as_typed
 from cnnlab.core.limits import CLOSED, Count, Decay, Positive, Seed
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -200,7 +201,7 @@ def _command_sentence(fault: Mapping[str, Any]) -> str:
         reason = "a list; each variant has overrides, and may have published, a number a metric"
         return f"{where}: {fault['msg']}. sweep.variants is {reason}."
     if where.startswith("seeds"):
-        given = _typed(fault["input"])
+        given = as_typed(fault["input"])
         return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
     if where.startswith("sweep.exclude"):
         return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
@@ -264,6 +265,14 @@ def key_text(key: str) -> str:
     return "lr" if key == "lr.base" else key
 
 
+PLAINER = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+}
+"""What is said in place of pydantic's words, by the type of its error."""
+
+
 def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     """One of pydantic's errors in our words."""
     key = prefix + ".".join(
@@ -279,16 +288,13 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     if key == "name":
         return f"name={given}: must be letters, digits, '.', '_' and '-' only, at most 64."
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    reason = PLAINER.get(kind, reason)
+    if kind == "int_type" and isinstance(given, float):  # 1e3 is one for Hydra, 1000 is none
+        given = repr(given)
+        reason += ", without a point or an exponent"
     if kind == "literal_error":
         allowed = fault["ctx"]["expected"].replace("'", "")
         reason = (
             f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
         )
-    return f"{key_text(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
-
-
-def _typed(value: Any) -> str:
-    """A value as it would be typed on a command line."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{key_text(key)}={as_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"

@@ -89,3 +89,20 @@ def count(size: int, what: str) -> str:
 def capital(words: str) -> str:
     """With a capital at the beginning, and the rest as it is."""
     return words[:1].upper() + words[1:]
+
+
+def as_typed(value: Any) -> str:
+    """A value as it would be typed on a command line: `true`, `null`, `1e+06`, `[0,1]`.
+
+    A number is told in full: read again it is the same.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)

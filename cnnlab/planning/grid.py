@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from cnnlab.config.compose import GROUPS, compose
 from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text, validate
-from cnnlab.core.errors import Refused
+from cnnlab.core.errors import Refused, nearest
+from cnnlab.core.formats import as_typed
 from cnnlab.planning import design
-from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read
+from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read, top_level
 from cnnlab.planning.nested import has, missing, put
 
 
@@ -232,7 +233,7 @@ class Grid:
             except Refused as refused:
                 faults += refused.faults
             except OmegaConfBaseException as error:
-                faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
+                faults.append(_unresolved(error, config))
         part = checked[0].data if checked else config["data"]
         if not any(fault.startswith("data") for fault in faults) and part not in found.data:
             found.data.append(part)
@@ -252,3 +253,18 @@ def _composed(overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str
     config, hydra = compose(overrides)
     config = {key: value for key, value in config.items() if key not in COMMAND}
     return config, {group: hydra["runtime"]["choices"][group] for group in GROUPS}
+
+
+def _unresolved(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
+    """What is wrong with a value that refers to another one."""
+    key = error.full_key.partition("[")[0]
+    node: Any = config
+    for name in key.split("."):
+        node = node[name]
+    reason = str(error).splitlines()[0]
+    if "Recursive" in reason:
+        reason = "refers to itself; write a value, or ${another.key}"
+    elif isinstance(error, InterpolationKeyError):
+        name = reason.split("'")[1]
+        reason = f"there is no key {name} to refer to.{nearest(name, top_level())}"
+    return f"{key_text(key)}={as_typed(node)}: {reason.rstrip('.')}."

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.launcher import Limits, is_ours
+from cnnlab.config.launcher import is_ours
 from cnnlab.config.schema import Command, key_text
 from cnnlab.core.errors import Refused, one_line
 from cnnlab.data.loading import load
@@ -266,21 +266,15 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
 
 
 def _faults_of_launcher(expansion: Expansion) -> list[str]:
-    """What is wrong with the settings of our launcher; another one checks its own."""
+    """Which devices that our launcher is to use are not here; another one checks its own."""
     chosen = expansion.hydra["launcher"]
     if not is_ours(chosen):
         return []
-    faults = []
-    device = expansion.jobs[0].config.device
-    for check in (
-        lambda: devices.environments(**devices.chosen(chosen), device=device),
-        lambda: Limits(chosen["timeout"], chosen["tries"], chosen["stack"]),
-    ):
-        try:
-            check()
-        except Refused as refused:
-            faults += refused.faults
-    return faults
+    try:
+        devices.environments(**devices.chosen(chosen), device=expansion.jobs[0].config.device)
+    except Refused as refused:
+        return refused.faults
+    return []
 
 
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:

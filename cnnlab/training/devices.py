@@ -33,12 +33,10 @@ def environments(
         device: that the runs ask for, as in `Config.device`; None: unknown
 
     Raises:
-        Refused: with each setting that cannot be met
+        Refused: with each setting that cannot be met here; `cnnlab.config.launcher.check` comes
+            before
     """
     faults = []
-    for name, number in (("workers", workers), ("per_device", per_device)):
-        if number is not None and number < 1:
-            faults.append(f"hydra.launcher.{name}={number}: must be 1 or more.")
     fixed = device is not None and device.startswith("cuda:")
     visible = _visible() if device in (None, "auto", "cuda") else []
     if devices is not None and (fixed or device in ("cpu", "mps")):
