@@ -4,6 +4,7 @@
 is not allowed, all faults at once. A part's own keys are checked by its function (`targets`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -39,6 +40,28 @@ def _known_device(device: str) -> str:
     if colon and not index.isdecimal():
         raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
     return device
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a sweep's name looks like: it is the name of a folder."""
+
+RESERVED = {
+    "index.html": "the list of all sweeps",
+    "readme.md": "the description of the records",
+    "plan.json": "a sweep's plan",
+    "report": "a sweep's report",
+    "aside": "the records that were set aside",
+}
+"""Names that mean something else below the folder of all records, in small letters: some disks
+know no others."""
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("must be letters, digits, '.', '_' and '-' only, at most 64")
+    if meaning := RESERVED.get(name.lower()):
+        raise ValueError(f"is the name of {meaning}; choose another one")
+    return name
 
 
 def _writable_folder(folder: str) -> str:
@@ -107,7 +130,7 @@ class Config:
     """Everything that is set for one run."""
 
     name: Annotated[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None,
+        Annotated[str, AfterValidator(_name)] | None,
         Key(result=False, shared=True, stack="each"),
     ]
     """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
@@ -269,6 +292,7 @@ PLAINER = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
+    "string_type": "must be a text; in a sweep file, with quotes",
 }
 """What is said in place of pydantic's words, by the type of its error."""
 
@@ -285,8 +309,6 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
         return f"{key}: is missing."
     if given == "???":
         return f"{key}: must be given; it has no default."
-    if key == "name":
-        return f"name={given}: must be letters, digits, '.', '_' and '-' only, at most 64."
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     reason = PLAINER.get(kind, reason)
     if kind == "int_type" and isinstance(given, float):  # 1e3 is one for Hydra, 1000 is none

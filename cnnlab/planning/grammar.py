@@ -5,6 +5,7 @@ Hydra reads the grammar; what is here makes `lr=0.02` work although `lr` is a gr
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -33,13 +34,16 @@ def normalise(argument: str) -> str:
     """What a person types, as Hydra reads it.
 
     `lr=0.01,0.02` becomes `lr.base=0.01,0.02`: `lr` is a config group, which takes names only. The
-    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back.
+    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back, and a name of
+    digits gets some: it is no number.
 
     Raises:
         Refused: if rates and schedules are mixed
     """
     if argument.startswith(("sweep.baseline=", "sweep.exclude=")):
         return _requoted(argument)
+    if argument.startswith("name="):
+        return _named(argument)
     if not argument.startswith("lr="):
         return argument
     try:
@@ -57,6 +61,16 @@ def normalise(argument: str) -> str:
             f"schedule with lr=constant,{name} lr.base={number}."
         )
     return argument
+
+
+def _named(argument: str) -> str:
+    name = argument.removeprefix("name=")
+    if name in ("", "null") or any(sign in name for sign in "'\",$"):
+        return argument
+    with suppress(Refused):
+        if parsed(argument).value() == name:
+            return argument
+    return f"name='{name}'"
 
 
 def _requoted(argument: str) -> str:

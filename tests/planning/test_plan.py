@@ -76,6 +76,13 @@ def test_an_adhoc_name_depends_on_the_runs_alone():
     assert one.name.startswith("adhoc-")
 
 
+@pytest.mark.parametrize("name", ["1", "007", "1e5", "1.0", "1_000", "true", "0x10", "2026.11.24"])
+def test_a_name_is_what_was_typed_also_where_it_looks_like_a_number(name):
+    made = plan.make((), (*SMALL, f"name={name}"))
+    assert made.folder.name == name
+    assert vars(made.runs[0].job.config)["name"] == name
+
+
 def finish(run, status: str = "done") -> None:
     writer.open_record(run.directory, run.run_id).finish(
         Result(
