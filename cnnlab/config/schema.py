@@ -133,7 +133,7 @@ class Config:
         Annotated[str, AfterValidator(_name)] | None,
         Key(result=False, shared=True, stack="each"),
     ]
-    """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
+    """The sweep's name: letters, digits, . _ and -; null: its factors and a hash."""
     epochs: Count
     """Passes over the training images."""
     batch_size: Annotated[Count, Key(speed=True)]

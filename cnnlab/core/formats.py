@@ -106,3 +106,11 @@ def as_typed(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(as_typed, value))}]"
     return str(value)
+
+
+def short(text: str) -> str:
+    """What was typed, a decimal number in its short form: `1000000.0` and `1e6` are `1e+06`."""
+    try:
+        return text if text.lstrip("+-").isdecimal() else as_typed(float(text))
+    except ValueError:
+        return text

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
+from cnnlab.core.reasons import common
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
 
@@ -52,6 +52,7 @@ class Display(Watcher):
         self.single = len(self.runs) == 1
         self.active: dict[int, _InTraining] = {}
         self._told_waiting: set[int] = set()
+        self._told_why: set[tuple[str, str]] = set()
         self.finished = len(planned.runs) - len(self.runs)
         pending = {run.run_id for run in self.runs}
         there = [run for run in planned.runs if run.run_id not in pending]
@@ -146,8 +147,11 @@ class Display(Watcher):
         else:
             level = logging.ERROR if outcome["status"] == "failed" else logging.WARNING
             say(f"{head}{outcome['status']}", level)
-            for line in labelled("  ", outcome["error"]):
-                say(line, level)
+            why = outcome["status"], common(outcome["error"])
+            if why not in self._told_why:  # once; the end of the sweep counts the others
+                self._told_why.add(why)
+                for line in labelled("  ", outcome["error"]):
+                    say(line, level)
         leader = self._leader()
         if leader is not None and (self.best is None or leader[0] != self.best[0]):
             say(f"{' ' * (2 * len(str(total)) + 4)}best so far: {leader[0]}, {leader[1]:.4f}")
@@ -161,17 +165,12 @@ class Display(Watcher):
             say(f"{self.active[number].label}: {line}", level)
 
     def _label(self, run: plan.Run) -> str:
-        return f"{self._variant(run)} seed={run.job.config.seed}".strip()
-
-    def _variant(self, run: plan.Run) -> str:
-        values = run.job.values
-        words = [f"{key_text(key)}={values[key]}" for key in self.planned.factors if key in values]
-        return " ".join(words)
+        return f"{self.planned.variant_text(run)} seed={run.job.config.seed}".strip()
 
     def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
         accuracy = outcome.get("best_val_accuracy")
         if outcome["status"] == "done" and accuracy is not None and self.planned.factors:
-            self.scores.setdefault(self._variant(run), []).append(accuracy)
+            self.scores.setdefault(self.planned.variant_text(run), []).append(accuracy)
 
     def _leader(self) -> tuple[str, float] | None:
         """The variant with the highest mean accuracy so far."""

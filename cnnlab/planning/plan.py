@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config.launcher import is_ours
-from cnnlab.config.schema import Command, key_text
+from cnnlab.config.schema import KEYS, Command, key_text
 from cnnlab.core.errors import Refused, one_line
+from cnnlab.core.formats import as_typed, short
 from cnnlab.data.loading import load
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
@@ -97,6 +98,13 @@ class Plan:
         )
         return [run for run in self.runs if run.state in states]
 
+    def variant_text(self, run: Run) -> str:
+        """A run's variant in words: `norm=bn lr=0.01`; empty where the sweep has one only."""
+        values = run.job.values
+        return " ".join(
+            f"{key_text(key)}={short(values[key])}" for key in self.factors if key in values
+        )
+
     @property
     def differing(self) -> dict[str, int]:
         """How many finished runs were trained with another code of a file, by the file's name.
@@ -174,12 +182,12 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         jobs.setdefault(run_id(vars(job.config), load(job.config.data).fingerprint), job)
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
-    name = first.name or f"adhoc-{digest(sorted(jobs))[:8]}"
+    name = first.name or _unnamed(outputs, jobs)
     planned = _located(outputs / name, jobs, expansion)
     differences = _difference(planned, expansion)
     if not differences:
         return planned
-    own = "-".join(f"{key_text(key)}-{pair[1]}" for key, pair in differences.items())
+    own = "-".join(f"{key_text(key)}-{as_typed(pair[1])}" for key, pair in differences.items())
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
         planned = _located(outputs / other, jobs, expansion)
@@ -196,6 +204,48 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         f"another name, e.g. name={other}, or vary the key in one sweep, its values with a comma "
         "between."
     )
+
+
+LONGEST = 35
+"""Characters of a name that nobody gave, without its hash."""
+
+
+def _unnamed(outputs: Path, jobs: Mapping[str, Job]) -> str:
+    """The name of a sweep that nobody named; it depends on the runs alone.
+
+    Its factors and a hash of its runs, `norm-x-lr-047c`; of a single variant what it is mostly
+    chosen by, `mnist-bn-lr-0.1-5e20`.
+    """
+    mark = digest(sorted(jobs))
+    earlier = f"adhoc-{mark[:8]}"  # as such sweeps were named before 0.3
+    if (outputs / earlier / "plan.json").exists():
+        return earlier
+    job = next(iter(jobs.values()))
+    factors = sorted(_factors([job.values for job in jobs.values()]), key=_place)
+    if factors:
+        stem = _joined([key_text(key).rpartition(".")[2] for key in factors], "-x-")
+    else:
+        rate = [f"lr-{as_typed(job.config.lr['base'])}"] if "base" in job.config.lr else []
+        stem = _joined([job.choices["data"], job.choices["norm"], *rate], "-")
+    known = plan_file.read(outputs / f"{stem}-{mark[:4]}" / "plan.json")
+    same = known is None or digest(sorted(run["run_id"] for run in known["runs"])) == mark
+    return f"{stem}-{mark[: 4 if same else 8]}"
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Where a key stands in a config."""
+    return list(KEYS).index(key.partition(".")[0]), key
+
+
+def _joined(words: Sequence[str], between: str) -> str:
+    """As many of the words as such a name has room for, in signs that a folder's name may have."""
+    stem = "sweep"
+    for count in range(1, len(words) + 1):
+        text = between.join(words[:count]).replace("+", "")  # 1e+30
+        longer = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+        if longer and len(longer) <= LONGEST:
+            stem = longer
+    return stem
 
 
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
@@ -298,7 +348,7 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
         except ValueError as error:
             faults.append(str(error))
         except Exception as error:  # whatever a part's own code raises
-            typed = " ".join(f"{key_text(key)}={value}" for key, value in job.values.items())
+            typed = " ".join(f"{key_text(key)}={short(value)}" for key, value in job.values.items())
             faults.append(f"{typed}: its model cannot be built: {one_line(error)}.")
         if config.evaluate_test and data.test is None:
             faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
+from cnnlab.core.formats import short
 from cnnlab.planning import plan
 from cnnlab.planning.estimate import estimated_cost
 
@@ -67,7 +68,7 @@ def _grid(planned: plan.Plan) -> Table:
 
 
 def _variant(planned: plan.Plan, run: plan.Run) -> tuple[str, ...]:
-    return tuple(run.job.values.get(key, "-") for key in planned.factors)
+    return tuple(short(run.job.values.get(key, "-")) for key in planned.factors)
 
 
 def _existing(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import __version__
+from cnnlab.config.schema import key_text
 from cnnlab.core.errors import Refused
 from cnnlab.core.files import leftovers, write_file, write_json
 from cnnlab.records.reading.sweeps import Sweep
@@ -112,8 +113,18 @@ def _listed(analysis: Analysis) -> dict[str, Any]:
         "question": sweep.question,
         "headline": analysis.sentences[0],
         "counts": dict(sweep.counts),
-        "date": datetime.now().isoformat(timespec="minutes"),
+        "date": _newest(sweep).isoformat(timespec="minutes"),
+        "factors": [key_text(name) for name in sweep.factors],
     }
+
+
+def _newest(sweep: Sweep) -> datetime:
+    """When its last run ended; now, where none has."""
+    times = []
+    for directory in sweep.runs["directory"]:
+        with suppress(OSError):
+            times.append((sweep.folder / directory / "result.json").stat().st_mtime)
+    return datetime.fromtimestamp(max(times)) if times else datetime.now()
 
 
 def write_list(outputs: Path) -> Path:

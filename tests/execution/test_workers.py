@@ -117,8 +117,9 @@ def test_a_bad_run_is_recorded_told_and_counted(bad):
         return
     assert result["status"] == "failed"
     assert TOLD[kind] in result["error"]
-    *_, failed, where, counted, _ = sweep.printed().splitlines()
-    assert failed == f"Failed: {result['error']}"
+    *_, where, counted, _ = sweep.printed().splitlines()
+    told = " ".join(sweep.printed().split())  # long lines are folded
+    assert f"Failed: activation=mish seed 0: {result['error'].rstrip('.')}." in told
     log = where.strip().removeprefix("see ")
     assert (sweep.place / log).resolve() == folder.resolve() / "run.log"
     assert counted.startswith("5 done, 0 diverged, 1 failed.")
