@@ -10,6 +10,11 @@ import re
 import sys
 from typing import Any
 
+from cnnlab.core import interrupt
+
+if __name__ == "__main__":
+    interrupt.leave_at_once()
+
 import hydra
 from omegaconf import DictConfig
 
@@ -17,8 +22,8 @@ from cnnlab.config.compat import arguments_parser, hydra_options
 from cnnlab.config.compose import CONF, GROUPS, options, register_sweeps
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
-from cnnlab.core.console import console, labelled
-from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
+from cnnlab.core.console import ending, labelled
+from cnnlab.core.errors import Refused
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
@@ -46,19 +51,17 @@ def hydra_main(config: DictConfig) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Checks a command as a whole, then hands it to Hydra."""
     given = sys.argv[1:] if arguments is None else arguments
+    with ending("Interrupted. The same command trains what is missing."):
+        _run(given)
+
+
+def _run(given: list[str]) -> None:
     gc.disable()  # what the imports make lives to the end; looking through it takes 0.2 s
     try:
-        try:
-            sys.argv[1:] = _checked(given)
-        finally:
-            gc.enable()
-        hydra_main()
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command trains what is missing.", style="bold")
-        raise SystemExit(INTERRUPTED) from None
+        sys.argv[1:] = _checked(given)
+    finally:
+        gc.enable()
+    hydra_main()
 
 
 def _checked(arguments: list[str]) -> list[str]:
@@ -76,6 +79,7 @@ def _checked(arguments: list[str]) -> list[str]:
     from cnnlab.planning.expansion import expand
     from cnnlab.planning.grammar import is_hydras, normalise
 
+    interrupt.as_usual()
     register_sweeps()
     args, strange = arguments_parser().parse_known_intermixed_args(arguments)
     if strange:

@@ -11,7 +11,7 @@ from hydra.plugins.launcher import Launcher
 
 from cnnlab.config.launcher import is_ours
 from cnnlab.core import events
-from cnnlab.core.console import console, labelled, say
+from cnnlab.core.console import console, labelled, output, say
 from cnnlab.core.errors import FAILED, INTERRUPTED
 from cnnlab.core.files import FULL
 from cnnlab.core.reasons import Trouble, reasons
@@ -34,6 +34,7 @@ def train_missing(planned: Plan, launcher: Launcher) -> None:
     Raises:
         SystemExit: with FAILED or INTERRUPTED, if not all is done
     """
+    output.when_gone = "Nobody reads the output any more; the sweep goes on without it."
     _announce(planned)
     if planned.command.plan:
         ours = is_ours(planned.hydra["launcher"])

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cnnlab.core.console import console, say
-from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused, nearest
+from cnnlab.core.console import console, ending, say
+from cnnlab.core.errors import FAILED, Refused, nearest
 from cnnlab.records.reading import sweeps
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.report.settings import Settings, help_text, settings
@@ -22,22 +22,20 @@ INTERVAL = 2.0
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reports the sweeps that are asked for; exits with 2 where there are none."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with ending("Interrupted. The same command reports what is missing."):
+        _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(help_text())
         return
-    try:
-        asked = settings(arguments)
-        if asked.watch:
-            with suppress(KeyboardInterrupt):  # as a watch ends
-                _watch(asked)
-        elif not _report_all(asked):
-            raise SystemExit(FAILED)
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+    asked = settings(arguments)
+    if asked.watch:
+        with suppress(KeyboardInterrupt):  # as a watch ends
+            _watch(asked)
+    elif not _report_all(asked):
+        raise SystemExit(FAILED)
 
 
 def _report_all(asked: Settings) -> bool:

@@ -12,6 +12,9 @@ from multiprocessing.process import BaseProcess
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a sweep to stop: Ctrl-C, a cluster's scheduler, a terminal that was closed."""
+
 
 def warm_up(modules: Sequence[str]) -> None:
     """Starts the fork server, unless it runs; it imports modules while this process goes on."""
@@ -28,8 +31,7 @@ def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ from typing import Any
 from cnnlab.config.launcher import Limits
 from cnnlab.core import events
 from cnnlab.execution.workers import worker
-from cnnlab.execution.workers.fork_server import CONTEXT, fate
+from cnnlab.execution.workers.fork_server import CONTEXT, STOPPING, fate
 from cnnlab.execution.workers.watcher import Watcher
 
 PATIENCE = 0.5
@@ -61,6 +61,11 @@ class _Member:
     """Whether no other is to be given one meanwhile."""
     deadline: float = math.inf
     hanging: bool = False
+
+
+def _under_nohup() -> bool:
+    """Whether the command is to outlive its terminal."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class Pool:
@@ -127,7 +132,7 @@ class Pool:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C, and SIGTERM as a cluster's scheduler sends it, ask the pool to stop."""
+        """Signals ask the pool to stop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -135,7 +140,7 @@ class Pool:
         def count(*_: Any) -> None:
             self._interrupts += 1
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = [each for each in STOPPING if each != signal.SIGHUP or not _under_nohup()]
         before = {number: signal.signal(number, count) for number in numbers}
         try:
             yield
