@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import sys
+from functools import partial
 from typing import Any
 
 from cnnlab.core import interrupt
@@ -75,8 +76,7 @@ def _checked(arguments: list[str]) -> list[str]:
         raise SystemExit(0)
     # Half of the time of --help, which needs none of it.
     from cnnlab.execution.workers.fork_server import warm_up
-    from cnnlab.planning import plan
-    from cnnlab.planning.expansion import expand
+    from cnnlab.planning import expansion, plan
     from cnnlab.planning.grammar import is_hydras, normalise
 
     interrupt.as_usual()
@@ -101,9 +101,9 @@ def _checked(arguments: list[str]) -> list[str]:
     others = tuple(text for text in overrides if not is_hydras(text))
     if not args.cfg:
         if not any(text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)):
-            warm_up(PRELOADED)
+            expansion.before_parts = partial(warm_up, PRELOADED)
         plan.make(hydras, others)
-    elif faults := expand(hydras, others).faults:
+    elif faults := expansion.expand(hydras, others).faults:
         raise Refused(faults)
     return [*flags, *overrides]
 

@@ -237,12 +237,11 @@ def validate(config: Mapping[str, Any]) -> Config:
     Raises:
         Refused: with every key that is unknown, missing, of a wrong type or outside its limits
     """
-    faults = []
     checked = {key: value for key, value in config.items() if key not in COMMAND}
+    faults = faults_of_keys(checked)
     for group in GROUPS:
         parts = config.get(group)
         if not isinstance(parts, Mapping):
-            faults.append(f"{group}={parts}: must be one of {', '.join(options(group))}.")
             checked.pop(group, None)
         elif group == "augment":
             checked[group] = {
@@ -250,14 +249,24 @@ def validate(config: Mapping[str, Any]) -> Config:
             }
         else:
             checked[group] = _checked_part(group, parts, faults)
+    if faults:
+        raise Refused(faults)
+    return _CONFIG.validate_python(checked)
+
+
+def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a composed config, but for its parts' own keys, which need their code."""
+    faults = [
+        f"{group}={config.get(group)}: must be one of {', '.join(options(group))}."
+        for group in GROUPS
+        if not isinstance(config.get(group), Mapping)
+    ]
     try:
-        valid = _CONFIG.validate_python(checked)
+        _CONFIG.validate_python(config)
     except ValidationError as error:
         told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
         faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
-    if faults:
-        raise Refused(faults)
-    return valid
+    return faults
 
 
 def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:

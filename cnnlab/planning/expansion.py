@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.config.compose import compose
@@ -12,6 +12,7 @@ from cnnlab.core.errors import Refused, no_such, unknown_key
 from cnnlab.core.formats import as_typed
 from cnnlab.planning.grammar import parsed, read
 from cnnlab.planning.grid import Expansion, Grid
+from cnnlab.training import devices
 
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
@@ -26,6 +27,11 @@ OF_HYDRAS_JOBS = (
     "hydra/job_logging",
 )
 """Hydra's settings that only matter where Hydra itself runs the jobs."""
+
+
+before_parts: Callable[[], None] | None = None
+"""Called when all is right that can be checked without the code of parts. The command has worker
+processes begin their imports then: before, they would only slow a refusal down."""
 
 
 def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
@@ -68,9 +74,32 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     listed_seeds = listed.pop("seed", None)
     seeds = _seeds(found, base["seed"], typed_seeds, typed_said, listed_seeds)
     found.factors = tuple(listed)
-    Grid(found, fixed, {**listed, **typed}, seeds).fill()
+    grid = Grid(found, fixed, {**listed, **typed}, seeds)
+    grid.draft()
+    found.faults += _absent(grid, hydra["launcher"])
+    if not found.faults:
+        if before_parts is not None:
+            before_parts()
+        grid.fill()
     found.faults = list(dict.fromkeys(found.faults))
     return found
+
+
+def _absent(grid: Grid, launcher: Mapping[str, Any]) -> list[str]:
+    """Which devices that are asked for are not here."""
+    faults = []
+    configs = [config for draft in grid.drafts for config in draft.configs[:1]]
+    for device in dict.fromkeys(config["device"] for config in configs):
+        fault = devices.absent(device)
+        if fault is None and is_ours(launcher) and not grid.found.faults:
+            try:
+                devices.environments(**devices.chosen(launcher), device=device)
+            except Refused as refused:
+                faults += refused.faults
+        faults += [fault] if fault else []
+    if any(c["precision"] == "tf32" and not devices.cuda(c["device"]) for c in configs):
+        faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
+    return faults
 
 
 def _is_commands(key: str) -> bool:

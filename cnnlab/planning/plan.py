@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.launcher import is_ours
 from cnnlab.config.schema import KEYS, Command, key_text
 from cnnlab.core.errors import Refused, one_line
 from cnnlab.core.formats import as_typed, short
@@ -20,7 +19,6 @@ from cnnlab.planning.grid import Expansion, Job
 from cnnlab.records import lookup, plan_file
 from cnnlab.records.identity import digest, run_id, settings
 from cnnlab.records.sources import changed, sources_of
-from cnnlab.training import devices
 
 STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending")
 
@@ -169,12 +167,7 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         Refused: with every fault of the command, its data and its model
     """
     expansion = expand(hydras, arguments)
-    asked = dict.fromkeys(job.config.device for job in expansion.jobs)
-    missing = [fault for device in asked if (fault := devices.absent(device)) is not None]
-    faults = expansion.faults + missing
-    faults += _faults_of_data(expansion.data, bool(faults))
-    if not faults:
-        faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
+    faults = expansion.faults or _faults_of_data(expansion.data) or _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
@@ -300,12 +293,10 @@ def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
 
 
-def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[str]:
-    """What is wrong with the images. A command that is refused anyway begins no download."""
+def _faults_of_data(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with the images."""
     faults = []
     for part in parts:
-        if refused and "path" not in part:
-            continue
         try:
             load(part)
         except Refused as error:
@@ -315,30 +306,18 @@ def _faults_of_data(parts: Sequence[Mapping[str, Any]], refused: bool) -> list[s
     return faults
 
 
-def _faults_of_launcher(expansion: Expansion) -> list[str]:
-    """Which devices that our launcher is to use are not here; another one checks its own."""
-    chosen = expansion.hydra["launcher"]
-    if not is_ours(chosen):
-        return []
-    try:
-        devices.environments(**devices.chosen(chosen), device=expansion.jobs[0].config.device)
-    except Refused as refused:
-        return refused.faults
-    return []
-
-
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
     """What is wrong with a model or a device, of configs that are right by themselves."""
     from cnnlab.training.assemble import assemble
-    from cnnlab.training.device import resolve
 
     faults = []
     checked = set()
     for job in jobs:
         config, data = job.config, load(job.config.data)
-        asked_for = (config.device, config.precision, config.evaluate_test)
+        if config.evaluate_test and data.test is None:
+            faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
         structure = json.dumps(
-            [config.model, config.norm, config.activation, data.shape, data.fingerprint, asked_for]
+            [config.model, config.norm, config.activation, data.shape, data.fingerprint]
         )
         if structure in checked:
             continue
@@ -350,8 +329,4 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
         except Exception as error:  # whatever a part's own code raises
             typed = " ".join(f"{key_text(key)}={short(value)}" for key, value in job.values.items())
             faults.append(f"{typed}: its model cannot be built: {one_line(error)}.")
-        if config.evaluate_test and data.test is None:
-            faults.append(f"evaluate_test=true: data={job.choices['data']} has no test split.")
-        if config.precision == "tf32" and resolve(config.device).type != "cuda":
-            faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
     return faults

@@ -3,6 +3,7 @@
 import pytest
 
 from cnnlab.core.errors import Refused
+from cnnlab.planning import expansion
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grammar import normalise
 
@@ -113,9 +114,9 @@ REFUSED = {
     "lr=inf": "finite",
     "lr=": "no such option",
     "epochs=0": "greater than or equal to 1",
-    "epochs=ten": "integer",
-    "epochs=1.5": "integer",
-    "epochs=true": "integer",
+    "epochs=ten": "whole number",
+    "epochs=1.5": "whole number",
+    "epochs=true": "whole number",
     "batch_size=0": "greater than or equal to 1",
     "+typo=1": "closed",
     "++epochs=1": "closed",
@@ -149,8 +150,8 @@ REFUSED = {
     "sweep.variants=[{overrides:'norm=batchnorm'}]": "Nearest: bn",
     "sweep.desing=grid": "no such key",
     "precision=fp16": "fp32, tf32, bf16 or fp64",
-    "norm": "Write key=value",
-    "seed=[0,1]": "integer",
+    "norm": "write key=value",
+    "seed=[0,1]": "whole number",
 }
 
 
@@ -161,18 +162,18 @@ def test_bad_input_is_one_fault_that_says_what_to_do(typed):
     assert REFUSED[typed] in found.faults[0]
 
 
-def test_all_faults_of_a_command_are_told_at_once():
-    typed = [
-        "norm=batchnorm",
-        "lr=-1",
-        "epochs=0",
-        "+typo=1",
-        "modle=simplenn",
-        "optimizer.momentun=0.9",
-    ]
-    found = expand((), [*typed, "device=tpu", "data=npz"])
-    assert len(found.faults) == 8
-    assert found.jobs == []
+def test_all_faults_are_told_at_once_that_can_be_told_at_once(monkeypatch):
+    """Those of parts' own keys take the parts' code: they come next, once the rest is right."""
+    begun = []
+    monkeypatch.setattr(expansion, "before_parts", lambda: begun.append(True))
+    typed = ["norm=batchnorm", "epochs=0", "+typo=1", "modle=simplenn", "optimizer.momentun=0.9"]
+    of_parts = ["lr=-1", "data=npz"]
+    found = expand((), [*typed, *of_parts, "device=tpu"])
+    assert len(found.faults) == 6
+    assert (found.jobs, begun) == ([], [])
+    found = expand((), of_parts)
+    assert [fault.partition(":")[0] for fault in found.faults] == ["data.path", "lr=-1"]
+    assert (found.jobs, begun) == ([], [True])
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,6 @@ def test_published_numbers_are_dropped_where_their_variant_was_changed():
     assert all(job.published for job in expand((), ["sweeps=homework", "epochs=2"]).jobs)
 
 
-def test_hydras_own_settings_are_checked_by_hydra():
-    assert "hydra/launcher/nope" in expand(["hydra/launcher=nope"], []).faults[0]
+def test_hydras_own_settings_are_checked_by_hydra_and_told_in_our_words():
+    assert "hydra/launcher=nope: no such option" in expand(["hydra/launcher=nope"], []).faults[0]
     assert "hydra.foo" in expand(["hydra.foo=1"], []).faults[0]

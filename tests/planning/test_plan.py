@@ -249,10 +249,3 @@ def test_an_outputs_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match="cannot write there"):
         plan.make((), (*SMALL, f"outputs={tmp_path}/file/outputs"))
-
-
-def test_a_fault_in_local_data_is_told_together_with_others(tmp_path):
-    (tmp_path / "bad.npz").write_text("no arrays")
-    with pytest.raises(Refused) as refused:
-        plan.make((), ("data=npz", f"data.path={tmp_path}/bad.npz", "epochs=0"))
-    assert len(refused.value.faults) == 2

@@ -120,7 +120,7 @@ def test_devices_beside_a_device_that_says_it_already_are_refused(device, machin
 
 
 def test_all_faults_are_told_at_once(machine):
-    assert len(faults(workers=0, per_device=0, devices=[3, 3])) == 4
+    assert len(faults(devices=[3, 3])) == 2
 
 
 # --- what a process sees
