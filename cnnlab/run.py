@@ -23,7 +23,7 @@ from cnnlab.config.compat import arguments_parser, hydra_options
 from cnnlab.config.compose import CONF, GROUPS, options, register_sweeps
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
-from cnnlab.core.console import ending, labelled
+from cnnlab.core.console import ending, labelled, meanwhile
 from cnnlab.core.errors import Refused
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
@@ -75,7 +75,6 @@ def _checked(arguments: list[str]) -> list[str]:
         print(help_text())
         raise SystemExit(0)
     # Half of the time of --help, which needs none of it.
-    from cnnlab.execution.workers.fork_server import warm_up
     from cnnlab.planning import expansion, plan
     from cnnlab.planning.grammar import is_hydras, normalise
 
@@ -100,12 +99,23 @@ def _checked(arguments: list[str]) -> list[str]:
     hydras = tuple(text for text in overrides if is_hydras(text))
     others = tuple(text for text in overrides if not is_hydras(text))
     if not args.cfg:
-        if not any(text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)):
-            expansion.before_parts = partial(warm_up, PRELOADED)
+        workers = not any(
+            text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)
+        )
+        expansion.before_parts = partial(_prepare, workers)
         plan.make(hydras, others)
     elif faults := expansion.expand(hydras, others).faults:
         raise Refused(faults)
     return [*flags, *overrides]
+
+
+def _prepare(workers: bool) -> None:
+    """Begins what takes seconds, once a command is known to be right but for its parts."""
+    from cnnlab.execution.workers.fork_server import warm_up
+
+    meanwhile("Reading the images, building the models ...")
+    if workers:
+        warm_up(PRELOADED)
 
 
 def help_text() -> str:

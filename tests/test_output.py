@@ -98,3 +98,20 @@ def test_ctrl_c_while_a_module_is_imported_is_a_line(module, imported, tmp_path)
     assert done.stderr.startswith("Interrupted.")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("gigabytes", [1, 3.3])
+def test_a_limit_on_memory_is_told_in_a_line(gigabytes, tmp_path):
+    """1 GB: PyTorch cannot be imported. 3.3 GB: it can, and nothing after it."""
+    typed = f"ulimit -v {gigabytes * 10**6:.0f}; {sys.executable} -m cnnlab.run"
+    done = subprocess.run(
+        ["bash", "-c", f"{typed} {' '.join((*SMALL, 'epochs=1'))}"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if gigabytes > 1 and done.returncode == 0:
+        pytest.skip("a PyTorch that takes less")
+    assert "(RLIMIT_AS)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "terminate called" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode in (1, 2)

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from cnnlab.core import events
-from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
+from cnnlab.core import events, memory
+from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused
 
 GONE = (errno.EPIPE, errno.EIO)
 """What a pipe says whose reader ended (`| head -1`), and a terminal that was closed."""
@@ -86,6 +86,11 @@ def ending(interrupted: str) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         drop_output()
+    except (MemoryError, ImportError, OSError) as error:
+        if not (memory.limited() and memory.ran_out(error)):
+            raise
+        print(memory.limited(), file=sys.stderr)
+        raise SystemExit(FAILED) from None
 
 
 class ConsoleHandler(logging.Handler):
@@ -156,6 +161,12 @@ def say(line: str, level: int = logging.INFO) -> None:
     style = "bold red" if level >= logging.ERROR else None
     style = "yellow" if level == logging.WARNING else style
     console.print(line, markup=False, style=style)
+
+
+def meanwhile(line: str) -> None:
+    """Says on a terminal what goes on, where that takes seconds; a file is not told."""
+    if console.is_terminal:
+        console.print(line, markup=False, style="dim")
 
 
 def labelled(label: str, text: str) -> list[str]:

@@ -35,6 +35,7 @@ class _Row:
     """What is shown of the runs that a worker was given at once; the last event of any of them."""
 
     label: str
+    runs: int
     event: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,7 +89,7 @@ class Display(Watcher):
 
     def started(self, numbers: Sequence[int]) -> None:
         more = f" +{len(numbers) - 1}" if len(numbers) > 1 else ""
-        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}")
+        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}", len(numbers))
         for number in numbers:
             label = self._label(self.runs[number])
             self.active[number] = _InTraining(label, time.monotonic(), row)
@@ -140,6 +141,8 @@ class Display(Watcher):
         total = len(self.planned.runs)
         head = f"[{self.finished:{len(str(total))}}/{total}] {known.label}: "
         seconds = f"{time.monotonic() - known.began:.1f} s"
+        if known.row.runs > 1:  # they end together; a table divides it by them: "seconds a run"
+            seconds += f" for {known.row.runs} runs"
         if outcome["status"] == "done":
             accuracy = outcome.get("best_val_accuracy")
             words = "" if accuracy is None else f"{accuracy:.4f} at epoch {outcome['best_epoch']}, "

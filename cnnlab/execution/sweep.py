@@ -167,8 +167,10 @@ def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
         counts = [f"{states[state]} {state}" for state in ("done", "diverged", "failed")]
         if states["not trained"]:
             counts.append(f"{states['not trained']} not trained")
-        line = f"{', '.join(counts)}. Compare: python -m cnnlab.report name={planned.name}"
-        console.print(line, markup=False)
+        counted = f"{', '.join(counts)}."
+        compare = f"Compare: python -m cnnlab.report name={planned.name}"
+        between = " " if len(counted) + 1 + len(compare) <= 80 else "\n"
+        console.print(f"{counted}{between}{compare}", markup=False)
     if states["failed"]:
         console.print("retry=failed, added to the same command, trains failed runs again.")
     return bool(states["failed"] or states["diverged"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config.schema import KEYS, Command, key_text
+from cnnlab.core import memory
 from cnnlab.core.errors import Refused, one_line
 from cnnlab.core.formats import as_typed, short
 from cnnlab.data.loading import load
@@ -167,6 +168,8 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         Refused: with every fault of the command, its data and its model
     """
     expansion = expand(hydras, arguments)
+    if not expansion.faults and memory.scarce():  # before C++ ends the process in its own words
+        raise Refused(memory.limited())
     faults = expansion.faults or _faults_of_data(expansion.data) or _faults_of_jobs(expansion.jobs)
     if faults:
         raise Refused(faults)

@@ -55,15 +55,13 @@ def _grid(planned: plan.Plan) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key in planned.factors:
         table.add_column(key_text(key), overflow="fold")
-    if not planned.factors:
-        table.add_column("variant")
     for state in states:
         table.add_column(state, justify="right", no_wrap=True)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run in planned.runs:
         counts.setdefault(_variant(planned, run), Counter())[run.state] += 1
     for variant, count in list(counts.items())[:MOST_ROWS]:
-        table.add_row(*(variant or ("-",)), *(str(count[state] or "") for state in states))
+        table.add_row(*variant, *(str(count[state] or "") for state in states))
     return table
 
 

@@ -10,5 +10,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reports the sweeps that are asked for; see `cnnlab.report.command.main`."""
     with interrupt.importing():
+        from cnnlab.core.console import meanwhile
+
+        meanwhile("Reading the records ...")
         from cnnlab.report import command
     command.main(arguments)

@@ -21,6 +21,9 @@ MOST_TOLD = 5
 def show(analysis: Analysis) -> None:
     """Prints a report."""
     console.print(f"[bold]{analysis.sweep.name}[/bold]: {analysis.metric.title}")
+    if analysis.sweep.question:
+        for line in labelled("", analysis.sweep.question):
+            console.print(line, markup=False, style="italic")
     _missing(analysis)
     for sentence in analysis.sentences:
         for line in labelled("", sentence):

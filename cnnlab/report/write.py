@@ -11,9 +11,9 @@ from typing import Any
 
 from cnnlab import __version__
 from cnnlab.config.schema import key_text
-from cnnlab.core.errors import Refused
 from cnnlab.core.files import leftovers, write_file, write_json
 from cnnlab.records.reading.sweeps import Sweep
+from cnnlab.records.schema import Damaged
 from cnnlab.report.export import csv, latex, markdown
 from cnnlab.report.settings import Settings, baseline
 from cnnlab.statistics.analysis import Analysis, analyse
@@ -26,11 +26,12 @@ def analysed(sweep: Sweep, asked: Settings) -> Analysis:
     """What there is to say of a sweep.
 
     Raises:
-        Refused: if there is nothing, or the baseline is not in it
+        Damaged: if there is nothing
+        Refused: if the baseline is not in it
     """
     if sweep.runs.empty:
         reasons = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
-        raise Refused(reasons or "it has no plan.json that can be read, and no results.")
+        raise Damaged(reasons or "it has no plan.json that can be read, and no results.")
     smallest = asked.smallest_effect / 100
     return analyse(sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest)
 

@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 
+from cnnlab.core import memory
+from cnnlab.execution.workers import temporary
+
 CONTEXT = multiprocessing.get_context("forkserver")
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,7 +24,10 @@ def warm_up(modules: Sequence[str]) -> None:
     CONTEXT.set_forkserver_preload(["cnnlab.execution.workers.worker", *modules])
     # One thread a worker: with two for one core, each step waits for the other's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with _signals_ignored():  # inherited: the process that started it decides what they mean
+    with (
+        temporary.used(),
+        _signals_ignored(),
+    ):  # inherited: the process that started it decides what they mean
         forkserver.ensure_running()
     atexit.register(_cool_down)
 
@@ -59,4 +65,6 @@ def fate(process: BaseProcess) -> str:
     except ValueError:
         name = f"signal {-code}"
     why = " (often: the machine had no memory left)" if -code == signal.SIGKILL else ""
+    if -code == signal.SIGABRT and memory.limited():  # C++ without memory
+        why = f". {memory.limited().rstrip('.')}"
     return f"its process was killed by {name}{why}"

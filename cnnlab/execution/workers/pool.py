@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cnnlab.config.launcher import Limits
-from cnnlab.core import events
+from cnnlab.core import events, memory
 from cnnlab.execution.workers import worker
 from cnnlab.execution.workers.fork_server import CONTEXT, STOPPING, fate
 from cnnlab.execution.workers.watcher import Watcher
@@ -225,7 +225,7 @@ class Pool:
         if self._stillborn > MOST_STILLBORN:
             raise WorkersBroken(
                 f"{self._stillborn} workers ended before they took a run: {reason}. Their own "
-                "messages are above."
+                f"messages are above. {memory.limited()}".rstrip()
             )
 
     def _send(self, member: _Member, message: Any) -> None:
