@@ -235,8 +235,7 @@ class Grid:
         refers = "${" in repr(config)
         for seed in self.seeds:
             if configs and not refers and isinstance(seed, int) and 0 <= seed < 2**32:
-                configs.append({**configs[0], "seed": seed})  # as valid as the first
-                continue
+                continue  # as valid as the first
             config["seed"] = seed
             try:
                 resolved = dict(config)
@@ -250,21 +249,19 @@ class Grid:
             found.faults += faults
             return None
         typed = {key: values[key] for key in texts}
-        return _Draft(configs, refers, choices, tuple(texts.values()), typed, published)
+        kept = configs if refers else configs[:1]
+        return _Draft(kept, choices, tuple(texts.values()), typed, published)
 
     def _jobs(self, draft: "_Draft") -> list[Job]:
         """The jobs of one cell, one a seed; none if it has a fault."""
-        checked = []
         try:
-            for config in draft.configs:
-                if checked and not draft.refers:
-                    checked.append(copy.copy(checked[0]))
-                    checked[-1].seed = config["seed"]
-                else:
-                    checked.append(validate(config))
+            checked = [validate(config) for config in draft.configs]
         except Refused as refused:
             self.found.faults += refused.faults
             return []
+        for seed in self.seeds[len(checked) :]:
+            checked.append(copy.copy(checked[0]))
+            checked[-1].seed = seed
         if checked[0].data not in self.found.data:
             self.found.data.append(checked[0].data)
         ours = tuple(text for text in self.fixed if not is_hydras(text))
@@ -280,13 +277,12 @@ class _Draft:
     """A cell whose parts are not checked yet.
 
     Attributes:
-        configs: of each seed
-        refers: whether a value refers to another one, which may be the seed
+        configs: of each seed, where a value refers to another one, which may be the seed; else of
+            the first seed
         choices, overrides, values, published: as in `Job`, overrides without the fixed ones
     """
 
     configs: Sequence[dict[str, Any]]
-    refers: bool
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
     values: Mapping[str, str]
