@@ -255,7 +255,7 @@ def validate(config: Mapping[str, Any]) -> Config:
 
 
 def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a composed config, but for its parts' own keys, which need their code."""
+    """What is wrong with a composed config, but for the keys of parts whose code needs PyTorch."""
     faults = [
         f"{group}={config.get(group)}: must be one of {', '.join(options(group))}."
         for group in GROUPS
@@ -266,7 +266,14 @@ def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
     except ValidationError as error:
         told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
         faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
+    for group in LIGHT:
+        if isinstance(config.get(group), Mapping):
+            _checked_part(group, config[group], faults)
     return faults
+
+
+LIGHT = ("data", "lr")
+"""The groups whose parts need no PyTorch until they are called: its import takes 2 s."""
 
 
 def _checked_part(where: str, part: Any, faults: list[str]) -> dict[str, Any]:

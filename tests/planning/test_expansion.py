@@ -1,6 +1,11 @@
 """What a person types becomes the jobs that they mean, or one clear refusal."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from conftest import python_path
 
 from cnnlab.core.errors import Refused
 from cnnlab.planning import expansion
@@ -163,17 +168,29 @@ def test_bad_input_is_one_fault_that_says_what_to_do(typed):
 
 
 def test_all_faults_are_told_at_once_that_can_be_told_at_once(monkeypatch):
-    """Those of parts' own keys take the parts' code: they come next, once the rest is right."""
+    """Those of parts whose code needs PyTorch come next, once the rest is right."""
     begun = []
     monkeypatch.setattr(expansion, "before_parts", lambda: begun.append(True))
     typed = ["norm=batchnorm", "epochs=0", "+typo=1", "modle=simplenn", "optimizer.momentun=0.9"]
-    of_parts = ["lr=-1", "data=npz"]
-    found = expand((), [*typed, *of_parts, "device=tpu"])
-    assert len(found.faults) == 6
+    of_parts = ["optimizer.momentum=2", "model.dropout=-1"]
+    found = expand((), [*typed, *of_parts, "device=tpu", "lr=-1", "data=npz"])
+    assert len(found.faults) == 8
     assert (found.jobs, begun) == ([], [])
     found = expand((), of_parts)
-    assert [fault.partition(":")[0] for fault in found.faults] == ["data.path", "lr=-1"]
+    assert len(found.faults) == 2
     assert (found.jobs, begun) == ([], [True])
+
+
+def test_most_refusals_import_no_pytorch():
+    code = (
+        "import sys; from cnnlab.planning.expansion import expand\n"
+        "for typed in ['norm=bb', 'lr=-1', 'data=npz', 'device=cuda', 'epochs=0', 'nope=1']:\n"
+        "    assert len(expand((), [typed]).faults) == 1, typed\n"
+        "assert len(expand(['hydra.launcher.workers=0'], []).faults) == 1\n"
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": python_path(), "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize(
