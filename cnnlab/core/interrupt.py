@@ -1,7 +1,8 @@
 """Ctrl-C where Python code cannot be trusted to hear it: while modules are imported.
 
 A KeyboardInterrupt in the middle of an import is a traceback of it, or, where C code runs a
-module's Python, an abort. Imports nothing, so that it can be imported first.
+module's Python, an abort. Imports nothing that takes time, so that it can
+be imported first.
 """
 
 import atexit
