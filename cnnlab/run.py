@@ -9,8 +9,14 @@ import gc
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from cnnlab.core import interrupt
+
+if __name__ == "__main__":
+    interrupt.leave_at_once()
 
 import hydra
 from omegaconf import DictConfig
@@ -20,8 +26,8 @@ from cnnlab.config.compose import PRIMARY, groups, options, register
 from cnnlab.config.launcher import SETTINGS
 from cnnlab.config.schema import described
 from cnnlab.core import project
-from cnnlab.core.console import console, labelled
-from cnnlab.core.errors import INTERRUPTED, REFUSED, Refused
+from cnnlab.core.console import ending, labelled, meanwhile
+from cnnlab.core.errors import Refused
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
@@ -49,19 +55,17 @@ def hydra_main(config: DictConfig) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Checks a command as a whole, then hands it to Hydra."""
     given = sys.argv[1:] if arguments is None else arguments
+    with ending("Interrupted. The same command trains what is missing."):
+        _run(given)
+
+
+def _run(given: list[str]) -> None:
     gc.disable()  # what the imports make lives to the end; looking through it takes 0.2 s
     try:
-        try:
-            sys.argv[1:] = _checked(given)
-        finally:
-            gc.enable()
-        hydra_main()
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command trains what is missing.", style="bold")
-        raise SystemExit(INTERRUPTED) from None
+        sys.argv[1:] = _checked(given)
+    finally:
+        gc.enable()
+    hydra_main()
 
 
 def _checked(arguments: list[str]) -> list[str]:
@@ -78,11 +82,10 @@ def _checked(arguments: list[str]) -> list[str]:
         print(help_text())
         raise SystemExit(0)
     # Half of the time of --help, which needs none of it.
-    from cnnlab.execution.workers.fork_server import warm_up
-    from cnnlab.planning import plan
-    from cnnlab.planning.expansion import expand
+    from cnnlab.planning import expansion, plan
     from cnnlab.planning.grammar import is_hydras, normalise
 
+    interrupt.as_usual()
     register()
     if strange:
         raise Refused(f"{' '.join(strange)}: no such option; see --help.")
@@ -102,12 +105,23 @@ def _checked(arguments: list[str]) -> list[str]:
     hydras = tuple(text for text in overrides if is_hydras(text))
     others = tuple(text for text in overrides if not is_hydras(text))
     if not args.cfg:
-        if not any(text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)):
-            warm_up(PRELOADED)
+        workers = not any(
+            text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)
+        )
+        expansion.before_parts = partial(_prepare, workers)
         plan.make(hydras, others)
-    elif faults := expand(hydras, others).faults:
+    elif faults := expansion.expand(hydras, others).faults:
         raise Refused(faults)
     return [*flags, *overrides]
+
+
+def _prepare(workers: bool) -> None:
+    """Begins what takes seconds, once a command is known to be right but for its parts."""
+    from cnnlab.execution.workers.fork_server import warm_up
+
+    meanwhile("Reading the images, building the models ...")
+    if workers:
+        warm_up(PRELOADED)
 
 
 def help_text() -> str:

@@ -167,7 +167,7 @@ def test_one_bad_run_costs_only_itself(tmp_path):
     assert result["error"] == "RuntimeError: broken on purpose"
     assert "Traceback" in (directory / "run.log").read_text()
     assert "Traceback" not in done.stdout + done.stderr
-    assert "Failed: RuntimeError: broken on purpose" in done.stdout
+    assert "Failed: norm=gn seed 0: RuntimeError: broken on purpose." in done.stdout
     assert str(directory) in done.stdout
     assert "2 done, 0 diverged, 1 failed." in done.stdout
     assert "retry=failed, added to the same command, trains failed runs again." in done.stdout
@@ -177,7 +177,7 @@ def test_one_bad_run_costs_only_itself(tmp_path):
     listed = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", cwd=tmp_path)
     assert listed.returncode == 1
     assert "3 runs, 0 to train" in listed.stdout
-    assert "Failed: RuntimeError: broken on purpose" in listed.stdout
+    assert "Failed: norm=gn seed 0: RuntimeError: broken on purpose." in listed.stdout
     assert str(directory.relative_to(tmp_path)) in listed.stdout
     assert times(tmp_path / "outputs") == before
     again = command("run", "-m", "norm=bn,gn,none", *QUICK, "name=s", "retry=failed", cwd=tmp_path)
@@ -204,11 +204,24 @@ def test_a_diverged_run_is_counted_and_not_trained_again(tmp_path):
         assert again.returncode == 1
 
 
+def test_runs_that_diverged_for_one_reason_are_told_once(tmp_path):
+    typed = ("-m", "lr=1e20,1e21", "seeds=3", *QUICK, "hydra.launcher.workers=1", "name=d")
+    done = command("run", *typed, cwd=tmp_path)
+    assert done.returncode == 1
+    told = " ".join(done.stdout.split())  # long lines are folded
+    assert told.count("the loss is not finite") == 2  # when it happens, and at the end
+    assert "Diverged: 6 runs (lr=1e+20 seeds 0-2; lr=1e+21 seeds 0-2): the loss" in told
+    reported = command("report", "name=d", cwd=tmp_path)
+    told = " ".join(reported.stdout.split())
+    assert told.count("the loss is not finite") == 1
+    assert "Diverged: 6 runs (lr=1e+20 seeds 0-2; lr=1e+21 seeds 0-2): the loss" in told
+
+
 def test_a_single_run_that_diverged_says_so_each_time(tmp_path):
     for _ in range(2):
         done = command("run", "lr=1e20", *QUICK, cwd=tmp_path)
         assert done.returncode == 1
-        assert done.stdout.count("Diverged: the loss is not finite at epoch 1, step ") == 1
+        assert done.stdout.count("Diverged: seed 0: the loss is not finite at epoch 1, step ") == 1
     assert "0 to train" in done.stdout
 
 

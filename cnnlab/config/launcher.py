@@ -1,11 +1,13 @@
 """The settings of our launcher and sweeper, as Hydra's configs: `hydra.launcher.<key>=...`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cnnlab.config.compat import store
 from cnnlab.core.errors import Refused
+from cnnlab.core.formats import as_typed
 
 LAUNCHER = "hydra_plugins.cnnlab.launcher.CnnlabLauncher"
 
@@ -15,21 +17,24 @@ class SweeperConf:
     """The config of `hydra/sweeper=cnnlab`."""
 
     _target_: str = "hydra_plugins.cnnlab.sweeper.CnnlabSweeper"
-    params: dict[str, Any] | None = None
-    """The grid of a sweep file: `norm: bn,none`."""
+    params: Any = None
+    """The grid of a sweep file, keys with their values: `norm: bn,none`."""
 
 
 @dataclass
 class LauncherConf:
-    """The config of `hydra/launcher=cnnlab`."""
+    """The config of `hydra/launcher=cnnlab`.
+
+    Types are checked by `check`, in our words; of a typed field OmegaConf refuses them in its own.
+    """
 
     _target_: str = LAUNCHER
-    workers: int | None = None
-    devices: list[int] | None = None
-    per_device: int = 1
-    stack: int | None = None
-    timeout: float | None = None
-    tries: int = 2
+    workers: Any = None
+    devices: Any = None
+    per_device: Any = 1
+    stack: Any = None
+    timeout: Any = None
+    tries: Any = 2
 
 
 SETTINGS = {
@@ -44,6 +49,10 @@ SETTINGS = {
 """What the help says of each key of `LauncherConf`."""
 
 
+MOST_WORKERS = 1000
+"""As many processes are started on one machine, or for one GPU."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a job may take.
@@ -52,25 +61,38 @@ class Limits:
         seconds: before a job counts as hanging; None: any time
         tries: how often a job is begun whose process dies
         stack: how many jobs a worker may be given at once; None: what is quickest
-
-    Raises:
-        Refused: with each limit that is none
     """
 
     seconds: float | None = None
     tries: int = 2
     stack: int | None = None
 
-    def __post_init__(self) -> None:
-        faults = []
-        if self.seconds is not None and not self.seconds > 0:
-            faults.append(f"hydra.launcher.timeout={self.seconds}: must be seconds above 0.")
-        if self.tries < 1:
-            faults.append(f"hydra.launcher.tries={self.tries}: must be 1 or more.")
-        if self.stack is not None and self.stack < 1:
-            faults.append(f"hydra.launcher.stack={self.stack}: must be 1 or more.")
-        if faults:
-            raise Refused(faults)
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Looks whether each setting of our launcher is of its type and within its limits.
+
+    Raises:
+        Refused: with each that is not
+    """
+    faults = []
+    for key in SETTINGS:
+        value = settings[key]
+        if value is None and key not in ("per_device", "tries"):
+            continue
+        most = MOST_WORKERS if key in ("workers", "per_device") else math.inf
+        if key == "devices":
+            right = isinstance(value, list) and all(type(each) is int for each in value)
+            wanted = "a list of the GPUs' numbers, as in [0,1]"
+        elif key == "timeout":
+            right = type(value) in (int, float) and value > 0
+            wanted = "seconds above 0"
+        else:
+            right = type(value) is int and 1 <= value <= most
+            wanted = "a whole number, 1 or more" + (f", {most:,} at most" * math.isfinite(most))
+        if not right:
+            faults.append(f"hydra.launcher.{key}={as_typed(value)}: must be {wanted}.")
+    if faults:
+        raise Refused(faults)
 
 
 def is_ours(settings: Mapping[str, Any]) -> bool:

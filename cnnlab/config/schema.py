@@ -4,6 +4,7 @@
 is not allowed, all faults at once. A part's own keys are checked by its function (`targets`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +24,7 @@ from cnnlab.config.keys import Key
 from cnnlab.config.targets import ALIASES, keys_of, taken
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.files import writable
+from cnnlab.core.formats import as_typed
 from cnnlab.core.limits import CLOSED, Count, Positive, Seed
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -38,6 +40,28 @@ def _known_device(device: str) -> str:
     if colon and not index.isdecimal():
         raise ValueError("the number after cuda: must be a whole number, as in cuda:0")
     return device
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a sweep's name looks like: it is the name of a folder."""
+
+RESERVED = {
+    "index.html": "the list of all sweeps",
+    "readme.md": "the description of the records",
+    "plan.json": "a sweep's plan",
+    "report": "a sweep's report",
+    "aside": "the records that were set aside",
+}
+"""Names that mean something else below the folder of all records, in small letters: some disks
+know no others."""
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("must be letters, digits, '.', '_' and '-' only, at most 64")
+    if meaning := RESERVED.get(name.lower()):
+        raise ValueError(f"is the name of {meaning}; choose another one")
+    return name
 
 
 def _writable_folder(folder: str) -> str:
@@ -106,10 +130,10 @@ class Config:
     """Everything that is set for one run."""
 
     name: Annotated[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None,
+        Annotated[str, AfterValidator(_name)] | None,
         Key(result=False, shared=True, stack="each"),
     ]
-    """The sweep's name: letters, digits, . _ and -; null: adhoc-<hash>."""
+    """The sweep's name: letters, digits, . _ and -; null: its factors and a hash."""
     epochs: Count
     """Passes over the training images."""
     batch_size: Annotated[Count, Key(speed=True)]
@@ -222,7 +246,7 @@ def _command_sentence(fault: Mapping[str, Any]) -> str:
         reason = "a list; each variant has overrides, and may have published, a number a metric"
         return f"{where}: {fault['msg']}. sweep.variants is {reason}."
     if where.startswith("seeds"):
-        given = _typed(fault["input"])
+        given = as_typed(fault["input"])
         return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
     if where.startswith("sweep.exclude"):
         return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
@@ -235,14 +259,13 @@ def validate(config: Mapping[str, Any]) -> Config:
     Raises:
         Refused: with every key that is unknown, missing, of a wrong type or outside its limits
     """
-    faults: list[str] = []
     try:
         takes = taken(config["model"]).values()
     except (Refused, KeyError, TypeError):  # said below, with what else is wrong with the model
         takes = ()
-    every = own_groups()
-    own = [group for group in every if group in takes]  # others cannot change a result
-    checked = {key: value for key, value in config.items() if key not in (*COMMAND, *every)}
+    own = [group for group in own_groups() if group in takes]  # others cannot change a result
+    faults = faults_of_keys(config)
+    checked = _without_own(config)
     for group in (*GROUPS, *own):
         part = config.get(group)
         if group in own and part is None:
@@ -261,14 +284,36 @@ def validate(config: Mapping[str, Any]) -> Config:
         else:
             checked[group] = _checked_part(group, group, part, faults)
     checked["own"] = {group: checked.pop(group) for group in own if group in checked}
+    if faults:
+        raise Refused(faults)
+    return _CONFIG.validate_python(checked)
+
+
+def _without_own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that every run's config has, whatever groups a project adds."""
+    return {key: value for key, value in config.items() if key not in (*COMMAND, *own_groups())}
+
+
+def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a composed config, but for the keys of parts whose code needs PyTorch."""
+    faults = [
+        f"{group}={config.get(group)}: must be one of {', '.join(options(group))}."
+        for group in GROUPS
+        if not isinstance(config.get(group), Mapping)
+    ]
     try:
-        valid = _CONFIG.validate_python(checked)
+        _CONFIG.validate_python(_without_own(config))
     except ValidationError as error:
         told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
         faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
-    if faults:
-        raise Refused(faults)
-    return valid
+    for group in LIGHT:
+        if isinstance(config.get(group), Mapping):
+            _checked_part(group, group, config[group], faults)
+    return faults
+
+
+LIGHT = ("data", "lr")
+"""The groups whose parts need no PyTorch until they are called: its import takes 2 s."""
 
 
 def _checked_part(group: str, where: str, part: Any, faults: list[str]) -> dict[str, Any]:
@@ -300,6 +345,15 @@ def key_text(key: str) -> str:
     return "lr" if key == "lr.base" else key
 
 
+PLAINER = {
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text; in a sweep file, with quotes",
+}
+"""What is said in place of pydantic's words, by the type of its error."""
+
+
 def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     """One of pydantic's errors in our words."""
     key = prefix + ".".join(
@@ -312,19 +366,14 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
         return f"{key}: is missing."
     if given == "???":
         return f"{key}: must be given; it has no default."
-    if key == "name":
-        return f"name={given}: must be letters, digits, '.', '_' and '-' only, at most 64."
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    reason = PLAINER.get(kind, reason)
+    if kind == "int_type" and isinstance(given, float):  # 1e3 is one for Hydra, 1000 is none
+        given = repr(given)
+        reason += ", without a point or an exponent"
     if kind == "literal_error":
         allowed = fault["ctx"]["expected"].replace("'", "")
         reason = (
             f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
         )
-    return f"{key_text(key)}={_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"
-
-
-def _typed(value: Any) -> str:
-    """A value as it would be typed on a command line."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{key_text(key)}={as_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"

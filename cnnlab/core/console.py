@@ -1,16 +1,96 @@
 """The one console that everything is printed on, so that lines and progress bars do not collide."""
 
+import errno
 import logging
+import os
+import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 
-from cnnlab.core import events
+from cnnlab.core import events, memory
+from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused
 
-console = Console(highlight=False, soft_wrap=True)
+GONE = (errno.EPIPE, errno.EIO)
+"""What a pipe says whose reader ended (`| head -1`), and a terminal that was closed."""
+
+
+class _Output:
+    """Standard output for as long as somebody reads it; what is printed after that is dropped.
+
+    A sweep goes on then: its records count, not its display.
+
+    Attributes:
+        when_gone: is told on standard error once nobody reads any more
+    """
+
+    when_gone = ""
+
+    def write(self, text: str) -> None:
+        self._tried(lambda: _stdout().write(text))
+
+    def flush(self) -> None:
+        self._tried(lambda: _stdout().flush())
+
+    def _tried(self, output: Callable[[], Any]) -> None:
+        try:
+            output()
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            drop_output()
+            if self.when_gone:
+                with suppress(OSError):  # the same terminal
+                    print(self.when_gone, file=sys.stderr, flush=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_stdout(), name)
+
+
+def _stdout() -> TextIO:
+    """Itself also while a live display stands in its place, which prints on the console."""
+    return getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+
+
+def drop_output() -> None:
+    """From now on what is printed goes nowhere; also what Python still holds back."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _stdout().fileno())
+    os.close(nowhere)
+
+
+output = _Output()
+
+console = Console(file=output, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def ending(interrupted: str) -> Iterator[None]:
+    """How a command ends that is refused, interrupted, or whose output nobody reads any more.
+
+    Args:
+        interrupted: what is said after Ctrl-C
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        raise SystemExit(REFUSED) from None
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        drop_output()
+    except (MemoryError, ImportError, OSError) as error:
+        if not (memory.limited() and memory.ran_out(error)):
+            raise
+        print(memory.limited(), file=sys.stderr)
+        raise SystemExit(FAILED) from None
 
 
 class ConsoleHandler(logging.Handler):
@@ -81,6 +161,12 @@ def say(line: str, level: int = logging.INFO) -> None:
     style = "bold red" if level >= logging.ERROR else None
     style = "yellow" if level == logging.WARNING else style
     console.print(line, markup=False, style=style)
+
+
+def meanwhile(line: str) -> None:
+    """Says on a terminal what goes on, where that takes seconds; a file is not told."""
+    if console.is_terminal:
+        console.print(line, markup=False, style="dim")
 
 
 def labelled(label: str, text: str) -> list[str]:

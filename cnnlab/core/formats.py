@@ -112,3 +112,28 @@ def byte_size(count: float) -> str:
             return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:,.1f} TB"
+
+
+def as_typed(value: Any) -> str:
+    """A value as it would be typed on a command line: `true`, `null`, `1e+06`, `[0,1]`.
+
+    A number is told in full: read again it is the same.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)
+
+
+def short(text: str) -> str:
+    """What was typed, a decimal number in its short form: `1000000.0` and `1e6` are `1e+06`."""
+    try:
+        return text if text.lstrip("+-").isdecimal() else as_typed(float(text))
+    except ValueError:
+        return text

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
+from cnnlab.core.reasons import common
 from cnnlab.execution.workers.watcher import Watcher
 from cnnlab.planning import plan
 
@@ -35,6 +35,7 @@ class _Row:
     """What is shown of the runs that a worker was given at once; the last event of any of them."""
 
     label: str
+    runs: int
     event: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,6 +53,7 @@ class Display(Watcher):
         self.single = len(self.runs) == 1
         self.active: dict[int, _InTraining] = {}
         self._waiting: set[int] = set()
+        self._known: set[tuple[str, str]] = set()
         self.finished = len(planned.runs) - len(self.runs)
         pending = {run.run_id for run in self.runs}
         there = [run for run in planned.runs if run.run_id not in pending]
@@ -87,7 +89,7 @@ class Display(Watcher):
 
     def started(self, numbers: Sequence[int]) -> None:
         more = f" +{len(numbers) - 1}" if len(numbers) > 1 else ""
-        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}")
+        row = _Row(f"{self._label(self.runs[numbers[0]])}{more}", len(numbers))
         for number in numbers:
             label = self._label(self.runs[number])
             self.active[number] = _InTraining(label, time.monotonic(), row)
@@ -142,6 +144,8 @@ class Display(Watcher):
         total = len(self.planned.runs)
         head = f"[{self.finished:{len(str(total))}}/{total}] {known.label}: "
         seconds = f"{time.monotonic() - known.began:.1f} s"
+        if known.row.runs > 1:  # they end together; a table divides it by them: "seconds a run"
+            seconds += f" for {known.row.runs} runs"
         if outcome["status"] == "done":
             accuracy = outcome.get("best_val_accuracy")
             words = "" if accuracy is None else f"{accuracy:.4f} at epoch {outcome['best_epoch']}, "
@@ -149,8 +153,11 @@ class Display(Watcher):
         else:
             level = logging.ERROR if outcome["status"] == "failed" else logging.WARNING
             say(f"{head}{outcome['status']}", level)
-            for line in labelled("  ", outcome["error"]):
-                say(line, level)
+            why = outcome["status"], common(outcome["error"])
+            if why not in self._known:  # once; the end of the sweep counts the others
+                self._known.add(why)
+                for line in labelled("  ", outcome["error"]):
+                    say(line, level)
         leader = self._leader()
         if leader is not None and (self.best is None or leader[0] != self.best[0]):
             say(f"{' ' * (2 * len(str(total)) + 4)}best so far: {leader[0]}, {leader[1]:.4f}")
@@ -164,17 +171,12 @@ class Display(Watcher):
             say(f"{self.active[number].label}: {line}", level)
 
     def _label(self, run: plan.Run) -> str:
-        return f"{self._variant(run)} seed={run.job.config.seed}".strip()
-
-    def _variant(self, run: plan.Run) -> str:
-        values = run.job.values
-        words = [f"{key_text(key)}={values[key]}" for key in self.planned.factors if key in values]
-        return " ".join(words)
+        return f"{self.planned.variant_text(run)} seed={run.job.config.seed}".strip()
 
     def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
         accuracy = outcome.get("best_val_accuracy")
         if outcome["status"] == "done" and accuracy is not None and self.planned.factors:
-            self.scores.setdefault(self._variant(run), []).append(accuracy)
+            self.scores.setdefault(self.planned.variant_text(run), []).append(accuracy)
 
     def _leader(self) -> tuple[str, float] | None:
         """The variant with the highest mean accuracy so far."""

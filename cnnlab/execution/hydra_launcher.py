@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cnnlab.config.compat import keep_traceback
-from cnnlab.config.launcher import Limits
+from cnnlab.config.launcher import Limits, check
 from cnnlab.execution.workers.fork_server import warm_up
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.execution.workers.watcher import Watcher
@@ -113,6 +113,7 @@ def launch(
         KeyboardInterrupt: if a person stopped them
         Refused: settings that cannot be met
     """
+    check(settings)
     config = shared.config
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)

@@ -11,9 +11,10 @@ from hydra.plugins.launcher import Launcher
 
 from cnnlab.config.launcher import is_ours
 from cnnlab.core import events
-from cnnlab.core.console import console, say
+from cnnlab.core.console import console, labelled, output, say
 from cnnlab.core.errors import FAILED, INTERRUPTED
 from cnnlab.core.files import FULL
+from cnnlab.core.reasons import Trouble, reasons
 from cnnlab.execution.launching import Outcomes, environments, launch
 from cnnlab.execution.task import last_lines
 from cnnlab.execution.workers.pool import WorkersBroken
@@ -33,6 +34,7 @@ def train_missing(planned: Plan, launcher: Launcher) -> None:
     Raises:
         SystemExit: with FAILED or INTERRUPTED, if not all is done
     """
+    output.when_gone = "Nobody reads the output any more; the sweep goes on without it."
     _announce(planned)
     if planned.command.plan:
         ours = is_ours(planned.hydra["launcher"])
@@ -95,7 +97,8 @@ def _announce(planned: Plan) -> None:
     line = f"Sweep {planned.name}: {_runs(len(planned.runs))}, {planned.to_train} to train."
     console.print(line, style="bold")
     for name, number in planned.reused.items():
-        console.print(f"{number} of them trained before, in sweep {name}.")
+        of_them = f"{number:,} of them trained" if len(planned.runs) > 1 else "Trained"
+        console.print(f"{of_them} before, in sweep {name}.")
     _announce_code(planned)
     for note in planned.data_notes:
         say(note, WARNING)
@@ -141,6 +144,7 @@ def _write(planned: Plan, outcomes: Outcomes) -> None:
 def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
     """The last lines; gives whether a run failed or diverged."""
     states: Counter[str] = Counter()
+    troubles = []
     pending = {run.run_id for run in planned.pending}
     for run in planned.runs:
         outcome = outcomes.get(run.run_id)
@@ -150,9 +154,14 @@ def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
         outcome = outcome or {**run.result, "directory": str(run.directory)}
         states[outcome["status"]] += 1
         if outcome["status"] != "done":
-            log = Path(outcome["directory"]).resolve() / "run.log"
-            line = f"{outcome['status'].capitalize()}: {outcome['error']}\n  see {log}"
-            say(line, ERROR if outcome["status"] == "failed" else WARNING)
+            seed, error, place = run.job.config.seed, outcome["error"], outcome["directory"]
+            variant = planned.variant_text(run)
+            troubles.append(Trouble(outcome["status"], variant, seed, error, place))
+    for reason in reasons(troubles):
+        level = ERROR if reason.status == "failed" else WARNING
+        for line in labelled("", f"{reason.sentence.rstrip('.')}."):
+            say(line, level)
+        say(f"  see {Path(reason.directory).resolve() / 'run.log'}", level)
     if len(planned.runs) == 1 and not pending:
         for line in last_lines(planned.runs[0].result, planned.runs[0].directory):
             say(line)
@@ -160,8 +169,10 @@ def _conclude(planned: Plan, outcomes: Outcomes) -> bool:
         counts = [f"{states[state]} {state}" for state in ("done", "diverged", "failed")]
         if states["not trained"]:
             counts.append(f"{states['not trained']} not trained")
-        line = f"{', '.join(counts)}. Compare: python -m cnnlab.report name={planned.name}"
-        console.print(line, markup=False)
+        counted = f"{', '.join(counts)}."
+        compare = f"Compare: python -m cnnlab.report name={planned.name}"
+        between = " " if len(counted) + 1 + len(compare) <= 80 else "\n"
+        console.print(f"{counted}{between}{compare}", markup=False)
     if states["failed"]:
         console.print("retry=failed, added to the same command, trains failed runs again.")
     return bool(states["failed"] or states["diverged"])

@@ -134,6 +134,8 @@ def begin(
                 there.directory.mkdir()
                 hydra.rename(there.directory / hydra.name)
         elif result and (result["status"] in FINISHED or command.retry is None):
+            for line in ("Another command trained it.", *last_lines(result, there.directory)):
+                events.listener.hear({"run": place, "line": line, "level": logging.INFO})
             return outcome_of(result, there.directory)
         directory = lookup.free(run.directory, run.run_id) if there is None else there.directory
         run = replace(run, directory=directory, result=None)

@@ -1,15 +1,18 @@
 """From what a person types to a sweep's jobs: what is said of the sweep, and what of its grid."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnlab.config.compose import compose, sweep
-from cnnlab.config.launcher import SETTINGS
+from cnnlab.config.launcher import SETTINGS, check, is_ours
 from cnnlab.config.schema import COMMAND, Design, command_of
-from cnnlab.core.errors import Refused, unknown_key
+from cnnlab.core.errors import Refused, no_such, unknown_key
+from cnnlab.core.formats import as_typed
 from cnnlab.planning.grammar import parsed, read
 from cnnlab.planning.grid import Expansion, Grid
+from cnnlab.training import devices
 
 OURS = ("hydra.mode", "hydra/sweeper", "hydra.sweeper._target_", "hydra.sweep.", "hydra.run.")
 """Hydra's settings that the plan decides."""
@@ -24,6 +27,11 @@ OF_HYDRAS_JOBS = (
     "hydra/job_logging",
 )
 """Hydra's settings that only matter where Hydra itself runs the jobs."""
+
+
+before_parts: Callable[[], None] | None = None
+"""Called when all is right that can be checked without the code of parts. The command has worker
+processes begin their imports then: before, they would only slow a refusal down."""
 
 
 def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
@@ -58,25 +66,76 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
         base, hydra = compose((*fixed, *said))
         found.command = command_of(base)
     except Refused as refused:
-        found.faults += refused.faults
+        found.faults += [_plainer(fault, hydras) for fault in refused.faults]
         return found
     found.hydra = hydra
-    params = [
-        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
-        for key, value in (hydra["sweeper"].get("params") or {}).items()
-    ]
-    listed = read(params, found.faults)
+    if is_ours(hydra["launcher"]):
+        try:
+            check(hydra["launcher"])
+        except Refused as refused:
+            found.faults += refused.faults
+    listed = read(_listed(hydra["sweeper"].get("params"), found.faults), found.faults)
     typed_seeds, typed_said = typed.pop("seed", None), any(t.startswith("seeds=") for t in said)
     listed_seeds = listed.pop("seed", None)
     seeds = _seeds(found, base["seed"], typed_seeds, typed_said, listed_seeds)
     found.factors = tuple(listed)
-    Grid(found, fixed, {**listed, **typed}, seeds).fill()
+    grid = Grid(found, fixed, {**listed, **typed}, seeds)
+    grid.draft()
+    found.faults += _absent(grid, hydra["launcher"])
+    if not found.faults:
+        if before_parts is not None:
+            before_parts()
+        grid.fill()
     found.faults = list(dict.fromkeys(found.faults))
     return found
 
 
+def _absent(grid: Grid, launcher: Mapping[str, Any]) -> list[str]:
+    """Which devices that are asked for are not here."""
+    faults = []
+    configs = [config for draft in grid.drafts for config in draft.configs[:1]]
+    for device in dict.fromkeys(config["device"] for config in configs):
+        fault = devices.absent(device)
+        if fault is None and is_ours(launcher) and not grid.found.faults:
+            try:
+                devices.environments(**devices.chosen(launcher), device=device)
+            except Refused as refused:
+                faults += refused.faults
+        faults += [fault] if fault else []
+    if any(c["precision"] == "tf32" and not devices.cuda(c["device"]) for c in configs):
+        faults.append("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
+    return faults
+
+
 def _is_commands(key: str) -> bool:
     return key in COMMAND or key.startswith("sweep.")
+
+
+def _listed(params: Any, faults: list[str]) -> list[str]:
+    """The grid of a sweep file as overrides."""
+    if not isinstance(params, dict | None):
+        faults.append(
+            f"hydra.sweeper.params={as_typed(params)}: write keys with their values, one a line: "
+            "norm: bn,none."
+        )
+        return []
+    return [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in (params or {}).items()
+    ]
+
+
+def _plainer(fault: str, hydras: Sequence[str]) -> str:
+    """What Hydra says of a setting of its own that there is not, in our words."""
+    chosen = [text for text in hydras if text.startswith("hydra/launcher=")]
+    if unknown := re.match(r"Could not override '(hydra\.[^']*)'", fault):
+        text = next((text for text in hydras if text.startswith(unknown[1])), unknown[1])
+        if chosen and unknown[1].startswith("hydra.launcher."):
+            return f"{text}: {chosen[-1]} has no such setting; it is of our workers."
+        return f"{text}: Hydra has no such setting; see --cfg hydra."
+    if absent := re.search(r"Could not find '(hydra/\w+)/(\S+)'.* in '\1': (.*) Config", fault):
+        return no_such(absent[1], absent[2], absent[3].split())
+    return fault
 
 
 def _usable(text: str, hydras: Sequence[str], faults: list[str]) -> bool:

@@ -3,7 +3,9 @@
 Hydra reads the grammar; what is here makes `lr=0.02` work although `lr` is a group.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -32,13 +34,16 @@ def normalise(argument: str) -> str:
     """What a person types, as Hydra reads it.
 
     `lr=0.01,0.02` becomes `lr.base=0.01,0.02`: `lr` is a config group, which takes names only. The
-    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back.
+    quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back, and a name of
+    digits gets some: it is no number.
 
     Raises:
         Refused: if rates and schedules are mixed
     """
     if argument.startswith(("sweep.baseline=", "sweep.exclude=")):
         return _requoted(argument)
+    if argument.startswith("name="):
+        return _named(argument)
     if not argument.startswith("lr="):
         return argument
     try:
@@ -56,6 +61,16 @@ def normalise(argument: str) -> str:
             f"schedule with lr=constant,{name} lr.base={number}."
         )
     return argument
+
+
+def _named(argument: str) -> str:
+    name = argument.removeprefix("name=")
+    if name in ("", "null") or any(sign in name for sign in "'\",$"):
+        return argument
+    with suppress(Refused):
+        if parsed(argument).value() == name:
+            return argument
+    return f"name='{name}'"
 
 
 def _requoted(argument: str) -> str:
@@ -98,8 +113,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
                 _refuse_several(argument, key)
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
-                besides = " or a positive number" if key == "lr" else ""
-                faults += [no_such(key, value, options(key), besides) for value in wrong]
+                faults += [_no_option(key, value) for value in wrong]
                 values = [value for value in values if value not in wrong]
             if values:
                 found[key] = values
@@ -121,10 +135,42 @@ def parsed(argument: str) -> Override:
         Refused: if it is none
     """
     try:
-        return OverridesParser.create().parse_override(argument)
+        override = OverridesParser.create().parse_override(argument)
     except HydraException as error:
-        reason = str(error).splitlines()[0]
-        raise Refused(f"{argument}: cannot be read ({reason}). Write key=value.") from error
+        raise Refused(_unreadable(argument, str(error))) from error
+    if not override.key_or_group:
+        raise Refused(_unreadable(argument, ""))
+    return override
+
+
+def _no_option(key: str, value: str) -> str:
+    besides = " or a positive number" if key == "lr" else ""
+    return no_such(key, value, options(key), besides)
+
+
+FUNCTIONS = "write the values, as in 0.1,0.2, or range(start,stop,step) of numbers, the step not 0."
+
+
+def _unreadable(argument: str, reason: str) -> str:
+    """What to say of an override that Hydra's parser objects to."""
+    key, equals, value = argument.partition("=")
+    if not equals or not re.match(r"[+~]*[A-Za-z]", key):
+        return f"{argument}: cannot be read; write key=value, e.g. norm=bn."
+    if "while evaluating" in reason:
+        return f"{argument}: cannot be computed; {FUNCTIONS}"
+    if value.startswith("="):
+        return f"{argument}: has a = too many; write {key}={value.lstrip('=')}."
+    tidy = re.sub(r"^,+|,+(?=[,\]]|$)|(?<=\[),+", "", value)
+    if tidy != value:
+        written = f"{key}={tidy or 'value'}"
+        return f"{argument}: a comma stands between two values; write {written}."
+    if key in (*groups(), "sweeps"):
+        return _no_option(key, value)
+    for opening, closing in ("[]", "{}", "()"):
+        if value.count(opening) != value.count(closing):
+            return f"{argument}: cannot be read: it has not as many {opening} as {closing}."
+    quoted = f'\\"{value}\\"' if "'" in value else f"'{value}'"
+    return f'{argument}: cannot be read; a text with such signs needs quotes: "{key}={quoted}".'
 
 
 def _values(override: Override, key: str) -> list[str]:
@@ -141,7 +187,10 @@ def _values(override: Override, key: str) -> list[str]:
         if key not in groups():
             raise Refused(f"{override.input_line}: glob() chooses options of a group only.")
         return override.value().filter(options(key))
-    values = list(islice(override.sweep_string_iterator(), MOST_VALUES + 1))
+    try:
+        values = list(islice(override.sweep_string_iterator(), MOST_VALUES + 1))
+    except (ValueError, ArithmeticError) as error:  # of a step that is 0 or no number
+        raise Refused(f"{override.input_line}: cannot be computed; {FUNCTIONS}") from error
     if len(values) > MOST_VALUES:
         raise Refused(
             f"{override.input_line}: lists more than {MOST_VALUES:,} values; no sweep.limit allows "
@@ -159,6 +208,8 @@ def _refuse_several(argument: str, key: str) -> None:
         )
     if key in SHARED or key in COMMAND or key.startswith("sweep."):
         listed = " A list has brackets: seeds=[3,4,11]." if key == "seeds" else ""
+        if key == "question":
+            listed = f" A text with a comma needs quotes: \"{key}='...'\"."
         raise Refused(
             f"{argument}: all runs of a sweep share {key}, so it takes one value.{listed}"
         )

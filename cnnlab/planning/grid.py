@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from cnnlab.config.compose import compose, groups
-from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text, validate
+from cnnlab.config.schema import (
+    COMMAND,
+    Command,
+    Config,
+    Variant,
+    faults_of_keys,
+    key_text,
+    validate,
+)
 from cnnlab.config.targets import offered, taken
 from cnnlab.core import project
-from cnnlab.core.errors import Refused
+from cnnlab.core.errors import Refused, nearest
+from cnnlab.core.formats import as_typed
 from cnnlab.planning import design
-from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read
+from cnnlab.planning.grammar import SHARED, is_hydras, parsed, read, top_level
 from cnnlab.planning.nested import has, missing, put
 
 
@@ -83,6 +92,7 @@ class Grid:
         seeds: Sequence[Any],
     ):
         self.found, self.fixed, self.values, self.seeds = found, fixed, values, seeds
+        self.drafts: list[_Draft] = []
         sweep = found.command.sweep
         self.design, self.limit = sweep.design, sweep.limit
         self.excluded = {text: self._settings("sweep.exclude", text) for text in sweep.exclude}
@@ -106,8 +116,9 @@ class Grid:
             key for condition in (baseline, *self.excluded.values()) for key in condition
         )
 
-    def fill(self) -> None:
-        """Adds the jobs, and whatever is wrong with them."""
+    def draft(self) -> None:
+        """Lists the cells of the design, and whatever is wrong with them but for their parts' own
+        keys: checking those takes the parts' code, and PyTorch, whose import takes 2 s."""
         found = self.found
         own = []
         for variant in found.command.sweep.variants or [Variant(overrides="")]:
@@ -127,7 +138,6 @@ class Grid:
                 f"values, use sweep.design=ofat, or allow as many with sweep.limit={count}."
             )
             return
-        rows: list[list[Job]] = []
         for values, own_values, variant in lists:
             changed = any(values[key] != own_values[key] for key in own_values)
             published = {} if changed else variant.published  # those are numbers of something else
@@ -138,19 +148,24 @@ class Grid:
                 )
             try:
                 for cell in design.cells(values, self.design, found.baseline):
-                    rows.append(self._jobs(cell, published))
+                    if drafted := self._drafted(cell, published):
+                        self.drafts.append(drafted)
             except Refused as refused:
                 found.faults += refused.faults
-        found.jobs += [row[index] for index in range(len(self.seeds)) for row in rows if row]
         found.faults += [fault for key, fault in self.unknown.items() if key not in self.used]
         self._check_conditions()
+
+    def fill(self) -> None:
+        """Adds the jobs of what was drafted, and whatever is wrong with their parts."""
+        rows = [self._jobs(each) for each in self.drafts]
+        self.found.jobs += [row[index] for index in range(len(self.seeds)) for row in rows if row]
 
     def _check_conditions(self) -> None:
         """Whether the exclusions and the baseline meet the grid."""
         found = self.found
         if found.faults:
             return
-        if self.excluded and not found.jobs:
+        if self.excluded and not self.drafts:
             listed = ", ".join(f'"{text}"' for text in self.excluded)
             found.faults.append(
                 f"sweep.exclude=[{listed}]: excludes every variant; nothing is left."
@@ -187,8 +202,8 @@ class Grid:
         self.found.faults += [f"{where}: {fault}" for fault in faults]
         return values
 
-    def _jobs(self, values: dict[str, str], published: Mapping[str, float]) -> list[Job]:
-        """The jobs of one cell, one a seed; none if it is excluded or has a fault."""
+    def _drafted(self, values: dict[str, str], published: Mapping[str, float]) -> "_Draft | None":
+        """One cell; None if it is excluded or has a fault."""
         found = self.found
         texts = {key: f"{key}={value}" for key, value in values.items()}
         known = groups()
@@ -197,8 +212,8 @@ class Grid:
             composed, choices = _composed(project.conf(), self.fixed + chosen)
         except Refused as refused:
             found.faults += refused.faults
-            return []
-        config, faults = copy.deepcopy(composed), []
+            return None
+        config = copy.deepcopy(composed)
         for key in [key for key in values if key not in known]:
             fault = put(config, key, parsed(texts[key]).value())
             if fault is None:
@@ -216,40 +231,69 @@ class Grid:
         for text in hit:
             self.excludes[text] += 1
         if hit:
-            return []
+            return None
         self.has_baseline = self.has_baseline or has(
             config, choices, {key: [text] for key, text in found.baseline.items()}
         )
-        checked = []
+        configs, faults = [], []
         refers = "${" in repr(config)
         for seed in self.seeds:
-            if checked and not refers and isinstance(seed, int) and 0 <= seed < 2**32:
-                checked.append(copy.copy(checked[0]))  # as valid as the first
-                checked[-1].seed = seed
-                continue
+            if configs and not refers and isinstance(seed, int) and 0 <= seed < 2**32:
+                continue  # as valid as the first
             config["seed"] = seed
             try:
-                resolved = config
+                resolved = dict(config)
                 if refers:
                     resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
-                checked.append(validate(resolved))
-            except Refused as refused:
-                faults += refused.faults
+                faults += faults_of_keys(resolved)
+                configs.append(resolved)
             except OmegaConfBaseException as error:
-                faults.append(f"{' '.join(texts.values())}: {' '.join(str(error).split())}.")
-        if checked:
-            faults += _not_taken(checked[0], texts, choices["model"])
-        part = checked[0].data if checked else config["data"]
-        if not any(fault.startswith("data") for fault in faults) and part not in found.data:
-            found.data.append(part)
+                faults.append(_unresolved(error, config))
         if faults:
             found.faults += faults
-            return []
-        shared = tuple(text for text in self.fixed if not is_hydras(text)) + tuple(texts.values())
+            return None
         typed = {key: values[key] for key in texts}
+        kept = configs if refers else configs[:1]
+        return _Draft(kept, choices, tuple(texts.values()), typed, published)
+
+    def _jobs(self, draft: "_Draft") -> list[Job]:
+        """The jobs of one cell, one a seed; none if it has a fault."""
+        try:
+            checked = [validate(config) for config in draft.configs]
+        except Refused as refused:
+            self.found.faults += refused.faults
+            return []
+        if ignored := _not_taken(checked[0], draft.values, draft.choices["model"]):
+            self.found.faults += ignored
+            return []
+        for seed in self.seeds[len(checked) :]:
+            checked.append(copy.copy(checked[0]))
+            checked[-1].seed = seed
+        if checked[0].data not in self.found.data:
+            self.found.data.append(checked[0].data)
+        ours = tuple(text for text in self.fixed if not is_hydras(text))
         return [
-            Job(each, choices, (*shared, f"seed={each.seed}"), typed, published) for each in checked
-        ]
+            Job(each, draft.choices, (*ours, *draft.overrides, f"seed={each.seed}"), draft.values,
+                draft.published)
+            for each in checked
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A cell whose parts are not checked yet.
+
+    Attributes:
+        configs: of each seed, where a value refers to another one, which may be the seed; else of
+            the first seed
+        choices, overrides, values, published: as in `Job`, overrides without the fixed ones
+    """
+
+    configs: Sequence[dict[str, Any]]
+    choices: Mapping[str, str]
+    overrides: tuple[str, ...]
+    values: Mapping[str, str]
+    published: Mapping[str, float]
 
 
 def _not_taken(config: Config, typed: Mapping[str, str], model: str) -> list[str]:
@@ -257,9 +301,9 @@ def _not_taken(config: Config, typed: Mapping[str, str], model: str) -> list[str
     takes = taken(config.model).values()
     ignored = [group for group in offered() if group in groups() and group not in takes]
     return [
-        f"{text}: model={model} takes no {key.partition('.')[0]}, so this would change nothing. "
+        f"{key}={value}: model={model} takes no {key.partition('.')[0]}, so this changes nothing. "
         f"Leave it out, or give {config.model['_target_']} an argument {key.partition('.')[0]}."
-        for key, text in typed.items()
+        for key, value in typed.items()
         if key.partition(".")[0] in ignored
     ]
 
@@ -275,3 +319,18 @@ def _composed(conf: Path, overrides: tuple[str, ...]) -> tuple[dict[str, Any], d
     config, hydra = compose(overrides)
     config = {key: value for key, value in config.items() if key not in COMMAND}
     return config, {group: hydra["runtime"]["choices"][group] for group in groups()}
+
+
+def _unresolved(error: OmegaConfBaseException, config: Mapping[str, Any]) -> str:
+    """What is wrong with a value that refers to another one."""
+    key = error.full_key.partition("[")[0]
+    node: Any = config
+    for name in key.split("."):
+        node = node[name]
+    reason = str(error).splitlines()[0]
+    if "Recursive" in reason:
+        reason = "refers to itself; write a value, or ${another.key}"
+    elif isinstance(error, InterpolationKeyError):
+        name = reason.split("'")[1]
+        reason = f"there is no key {name} to refer to.{nearest(name, top_level())}"
+    return f"{key_text(key)}={as_typed(node)}: {reason.rstrip('.')}."

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.config.compose import file_of, replaced
-from cnnlab.config.launcher import Limits, is_ours
-from cnnlab.config.schema import Command, key_text
+from cnnlab.config.schema import KEYS, Command, key_text
+from cnnlab.core import memory
 from cnnlab.core.errors import Refused
+from cnnlab.core.formats import as_typed, short
 from cnnlab.data.dataset import Data
 from cnnlab.data.loading import described, load
 from cnnlab.planning.expansion import expand
@@ -20,7 +21,6 @@ from cnnlab.planning.grid import Expansion, Job
 from cnnlab.records import lookup, plan_file
 from cnnlab.records.identity import digest, run_id, settings
 from cnnlab.records.sources import changed, sources_of
-from cnnlab.training import devices
 
 STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending", "unknown")
 
@@ -108,6 +108,13 @@ class Plan:
         )
         return [run for run in self.runs if run.state in states]
 
+    def variant_text(self, run: Run) -> str:
+        """A run's variant in words: `norm=bn lr=0.01`; empty where the sweep has one only."""
+        values = run.job.values
+        return " ".join(
+            f"{key_text(key)}={short(values[key])}" for key in self.factors if key in values
+        )
+
     @property
     def to_train(self) -> str:
         """How many those are, for a person."""
@@ -184,13 +191,13 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         Refused: with every fault of the command, its data and its model
     """
     expansion = expand(hydras, arguments)
-    asked = dict.fromkeys(job.config.device for job in expansion.jobs)
-    missing = [fault for device in asked if (fault := devices.absent(device)) is not None]
-    faults = expansion.faults + missing
-    parts = [part for part in expansion.data if not faults or "path" in part]  # the quick ones
-    faults += _faults_of_data(parts, described)
-    if not faults:
-        faults = _faults_of_launcher(expansion) + _faults_of_jobs(expansion.jobs)
+    if not expansion.faults and memory.scarce():  # before C++ ends the process in its own words
+        raise Refused(memory.limited())
+    faults = (
+        expansion.faults
+        or _faults_of_data(expansion.data, described)
+        or _faults_of_jobs(expansion.jobs)
+    )
     if not faults and not expansion.command.plan:  # a command that is refused downloads nothing
         faults = _faults_of_data(expansion.data, load)
     if faults:
@@ -201,12 +208,12 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
     blank = any(described(part).blank for part in expansion.data)
-    name = first.name or f"adhoc-{'?' if blank else digest(sorted(jobs))[:8]}"
+    name = first.name or _unnamed(outputs, jobs, blank)
     planned = _located(outputs / name, jobs, expansion)
     differences = _difference(planned, expansion)
     if not differences:
         return planned
-    own = "-".join(f"{key_text(key)}-{pair[1]}" for key, pair in differences.items())
+    own = "-".join(f"{key_text(key)}-{as_typed(pair[1])}" for key, pair in differences.items())
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
         planned = _located(outputs / other, jobs, expansion)
@@ -223,6 +230,55 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
         f"another name, e.g. name={other}, or vary the key in one sweep, its values with a comma "
         "between."
     )
+
+
+LONGEST = 35
+"""Characters of a name that nobody gave, without its hash."""
+
+
+def _unnamed(outputs: Path, jobs: Mapping[str, Job], blank: bool) -> str:
+    """The name of a sweep that nobody named; it depends on the runs alone.
+
+    Args:
+        outputs: the folder of all records
+        jobs: by run id
+        blank: whether the images, on which the ids depend, are not here yet
+
+    Its factors and a hash of its runs, `norm-x-lr-047c`; of a single variant what it is mostly
+    chosen by, `mnist-bn-lr-0.1-5e20`.
+    """
+    mark = digest(sorted(jobs))
+    earlier = f"adhoc-{mark[:8]}"  # as such sweeps were named before 0.3
+    if (outputs / earlier / "plan.json").exists():
+        return earlier
+    job = next(iter(jobs.values()))
+    factors = sorted(_factors([job.values for job in jobs.values()]), key=_place)
+    if factors:
+        stem = _joined([key_text(key).rpartition(".")[2] for key in factors], "-x-")
+    else:
+        rate = [f"lr-{as_typed(job.config.lr['base'])}"] if "base" in job.config.lr else []
+        stem = _joined([job.choices["data"], job.choices["norm"], *rate], "-")
+    if blank:
+        return f"{stem}-?"
+    known = plan_file.read(outputs / f"{stem}-{mark[:4]}" / "plan.json")
+    same = known is None or digest(sorted(run["run_id"] for run in known["runs"])) == mark
+    return f"{stem}-{mark[: 4 if same else 8]}"
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Where a key stands in a config."""
+    return list(KEYS).index(key.partition(".")[0]), key
+
+
+def _joined(words: Sequence[str], between: str) -> str:
+    """As many of the words as such a name has room for, in signs that a folder's name may have."""
+    stem = "sweep"
+    for count in range(1, len(words) + 1):
+        text = between.join(words[:count]).replace("+", "")  # 1e+30
+        longer = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+        if longer and len(longer) <= LONGEST:
+            stem = longer
+    return stem
 
 
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
@@ -298,27 +354,8 @@ def _faults_of_data(
     return faults
 
 
-def _faults_of_launcher(expansion: Expansion) -> list[str]:
-    """What is wrong with the settings of our launcher; another one checks its own."""
-    chosen = expansion.hydra["launcher"]
-    if not is_ours(chosen):
-        return []
-    faults = []
-    device = expansion.jobs[0].config.device
-    for check in (
-        lambda: devices.environments(**devices.chosen(chosen), device=device),
-        lambda: Limits(chosen["timeout"], chosen["tries"], chosen["stack"]),
-    ):
-        try:
-            check()
-        except Refused as refused:
-            faults += refused.faults
-    return faults
-
-
 def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
-    """What is wrong with parts or a device, of configs that are right by themselves."""
-    from cnnlab.training.device import resolve
+    """What is wrong with parts, of configs that are right by themselves."""
     from cnnlab.training.trial import Trial
 
     trial = Trial()
@@ -329,6 +366,4 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
         if config.evaluate_test and data.test is None:
             fault = f"evaluate_test=true: data={job.choices['data']} has no test split."
             faults.setdefault(fault)
-        if config.precision == "tf32" and resolve(config.device).type != "cuda":
-            faults.setdefault("precision=tf32: needs a CUDA device; use precision=fp32 or bf16.")
     return list(faults)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
-from cnnlab.core.formats import byte_size
+from cnnlab.core.formats import byte_size, short
 from cnnlab.planning import plan
 from cnnlab.planning.estimate import estimated_cost
 
@@ -55,20 +55,18 @@ def _grid(planned: plan.Plan) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key in planned.factors:
         table.add_column(key_text(key), overflow="fold")
-    if not planned.factors:
-        table.add_column("variant")
     for state in states:
         table.add_column(state, justify="right", no_wrap=True)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run in planned.runs:
         counts.setdefault(_variant(planned, run), Counter())[run.state] += 1
     for variant, count in list(counts.items())[:MOST_ROWS]:
-        table.add_row(*(variant or ("-",)), *(str(count[state] or "") for state in states))
+        table.add_row(*variant, *(str(count[state] or "") for state in states))
     return table
 
 
 def _variant(planned: plan.Plan, run: plan.Run) -> tuple[str, ...]:
-    return tuple(run.job.values.get(key, "-") for key in planned.factors)
+    return tuple(short(run.job.values.get(key, "-")) for key in planned.factors)
 
 
 def _existing(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from cnnlab.config.schema import BEFORE, key_text
 from cnnlab.core.errors import MOVED
 from cnnlab.core.files import leftovers, write_json
+from cnnlab.core.formats import as_typed
 from cnnlab.records import checkpoint
 from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
 
@@ -69,7 +70,9 @@ def _constant(settings: Sequence[Mapping[str, Any]], key: str) -> Any:
 
 def settings_text(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:
     """One side of a difference, as it would be typed."""
-    return ", ".join(f"{key_text(key)}={pair[which]}" for key, pair in differences.items())
+    return ", ".join(
+        f"{key_text(key)}={as_typed(pair[which])}" for key, pair in differences.items()
+    )
 
 
 def write(

@@ -1,3 +1,3 @@
-from cnnlab.report.command import main
+from cnnlab.report import main
 
 main()

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cnnlab.core.console import console, say
-from cnnlab.core.errors import FAILED, INTERRUPTED, REFUSED, Refused, nearest
+from cnnlab.core.console import console, ending, say
+from cnnlab.core.errors import FAILED, REFUSED, Refused, nearest
 from cnnlab.records.reading import sweeps
 from cnnlab.records.reading.sweeps import Sweep
+from cnnlab.records.schema import Damaged
 from cnnlab.report.settings import Settings, help_text, settings
 from cnnlab.report.terminal import show
 from cnnlab.report.write import analysed, write, write_list
@@ -21,35 +22,38 @@ INTERVAL = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Reports the sweeps that are asked for; exits with 2 where there are none."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Reports the sweeps that are asked for; exits with 1 where something is damaged, with 2 where
+    there is none, or not what was asked for of it."""
+    with ending("Interrupted. The same command reports what is missing."):
+        _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(help_text())
         return
-    try:
-        asked = settings(arguments)
-        if asked.watch:
-            with suppress(KeyboardInterrupt):  # as a watch ends
-                _watch(asked)
-        elif not _report_all(asked):
-            raise SystemExit(FAILED)
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+    asked = settings(arguments)
+    if asked.watch:
+        with suppress(KeyboardInterrupt):  # as a watch ends
+            _watch(asked)
+    elif code := _report_all(asked):
+        raise SystemExit(code)
 
 
-def _report_all(asked: Settings) -> bool:
-    """Reports once; whether every sweep could be."""
+def _report_all(asked: Settings) -> int:
+    """Reports once.
+
+    Returns:
+        the exit code: REFUSED if what was asked for is not in a sweep; else FAILED if something is
+        damaged; else 0
+    """
     outputs = Path(asked.outputs).expanduser()
     folders = _chosen(outputs, asked)
     if asked.name is not None and len(folders) > 1:
         names = [folder.name for folder in folders]
         together = sweeps.read_many(outputs, names)
         return _report(together, asked, outputs / "+".join(names) / "report", outputs)
-    done = [_report(sweeps.read(each), asked, each / "report", outputs) for each in folders]
-    return all(done)
+    return max(_report(sweeps.read(each), asked, each / "report", outputs) for each in folders)
 
 
 def _chosen(outputs: Path, asked: Settings) -> list[Path]:
@@ -73,20 +77,22 @@ def _chosen(outputs: Path, asked: Settings) -> list[Path]:
     return [found[name] for name in wanted]
 
 
-def _report(sweep: Sweep, asked: Settings, out: Path, outputs: Path) -> bool:
-    """Reports a sweep; whether it could be. The others are reported all the same."""
+def _report(sweep: Sweep, asked: Settings, out: Path, outputs: Path) -> int:
+    """Reports a sweep, as `_report_all`. The others are reported all the same."""
     try:
         analysis = analysed(sweep, asked)
         show(analysis)
         write(analysis, asked, out)
         write_list(outputs)
-    except (Refused, OSError) as error:
-        faults = error.faults if isinstance(error, Refused) else [str(error)]
-        for fault in faults:
-            say(f"{sweep.name}: cannot be reported: {fault}\n")
-        return False
+    except Refused as refused:
+        for fault in refused.faults:
+            print(f"Refused: {sweep.name}: {fault}", file=sys.stderr)
+        return REFUSED
+    except (Damaged, OSError) as error:
+        say(f"{sweep.name}: cannot be reported: {error}\n")
+        return FAILED
     console.print(f"Page, tables and pictures: {out / 'index.html'}\n", markup=False)
-    return True
+    return FAILED if sweep.problems else 0
 
 
 def _watch(asked: Settings) -> None:

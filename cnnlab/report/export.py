@@ -36,8 +36,10 @@ def _tame(value: object) -> object:
 
 
 def markdown(analysis: Analysis, problems: Sequence[str]) -> str:
-    """The report as Markdown: the answer, what is missing, the tables."""
-    parts = [f"# {_md(analysis.sweep.name)}", *(_md(text) for text in analysis.sentences)]
+    """The report as Markdown: the question, the answer, what is missing, the tables."""
+    question = [f"*{_md(analysis.sweep.question)}*"] if analysis.sweep.question else []
+    parts = [f"# {_md(analysis.sweep.name)}", *question]
+    parts += [_md(text) for text in analysis.sentences]
     parts += [f"- {_md(text)}" for text in problems]
     for table in tables(analysis):
         few = table.texts(MOST_ROWS).map(_md).rename(columns=_md)

@@ -110,6 +110,8 @@ def summary(analysis: Analysis) -> Table:
     columns.append(plain("seconds a run", "seconds", 1))
     note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
     caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
+    if (analysis.sweep.runs["stack_size"] > 1).any():
+        caption += " Seconds a run: those of a stack, divided by its runs."
     return _made("summary", "Variants", caption, columns, table, "summary.csv")
 
 

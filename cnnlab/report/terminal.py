@@ -8,18 +8,22 @@ from rich.text import Text
 
 from cnnlab.core.console import console, labelled, say
 from cnnlab.report import tables
+from cnnlab.report.page.missing import why_missing
 from cnnlab.statistics.analysis import Analysis
 
 MOST_ROWS = 30
 """As many rows of a table are printed; the others are in its file."""
 
 MOST_LISTED = 5
-"""As many problems and failed runs are listed one by one."""
+"""As many problems, and reasons why runs have no result, are listed one by one."""
 
 
 def show(analysis: Analysis) -> None:
     """Prints a report."""
     console.print(f"[bold]{analysis.sweep.name}[/bold]: {analysis.metric.title}")
+    if analysis.sweep.question:
+        for line in labelled("", analysis.sweep.question):
+            console.print(line, markup=False, style="italic")
     _missing(analysis)
     for sentence in analysis.sentences:
         for line in labelled("", sentence):
@@ -39,14 +43,14 @@ def _missing(analysis: Analysis) -> None:
         say(f"Of {sum(analysis.sweep.counts.values()):,} runs, {listed}.", level=30)
     for notice in analysis.sweep.notices:
         say(notice, level=30)
-    runs = analysis.sweep.runs
-    troubled = runs[runs["status"].isin(["failed", "diverged"])]
-    for run in troubled.head(MOST_LISTED).to_dict("records"):
-        say(f"{run['status'].capitalize()}: {run['directory']}: {run['error']}")
+    why = [each for each in why_missing(analysis) if each.status != "unreadable"]  # see problems
+    for reason in why[:MOST_LISTED]:
+        for line in labelled("", reason.sentence):
+            say(line)
     problems = [f"{each.path}: {each.what}. {each.remedy}" for each in analysis.sweep.problems]
     for problem in problems[:MOST_LISTED]:
         say(f"Damaged: {problem}", level=30)
-    more = max(0, len(troubled) - MOST_LISTED) + max(0, len(problems) - MOST_LISTED)
+    more = max(0, len(why) - MOST_LISTED) + max(0, len(problems) - MOST_LISTED)
     if more:
         say(f"... and {more:,} more; index.html lists them.")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab import __version__
-from cnnlab.core.errors import Refused
+from cnnlab.config.schema import key_text
 from cnnlab.core.files import leftovers, write_file, write_json
 from cnnlab.records.reading.sweeps import Sweep
+from cnnlab.records.schema import Damaged
 from cnnlab.report.export import csv, latex, markdown
 from cnnlab.report.settings import Settings, baseline
 from cnnlab.statistics.analysis import Analysis, analyse
@@ -28,11 +29,12 @@ def analysed(sweep: Sweep, asked: Settings) -> Analysis:
     """What there is to say of a sweep.
 
     Raises:
-        Refused: if there is nothing, or the baseline is not in it
+        Damaged: if there is nothing
+        Refused: if the baseline is not in it
     """
     if sweep.runs.empty:
         reasons = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
-        raise Refused(reasons or "it has no plan.json that can be read, and no results.")
+        raise Damaged(reasons or "it has no plan.json that can be read, and no results.")
     smallest = asked.smallest_effect / 100
     return analyse(sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest)
 
@@ -126,8 +128,18 @@ def _listed(analysis: Analysis) -> dict[str, Any]:
         "question": sweep.question,
         "headline": analysis.sentences[0],
         "counts": dict(sweep.counts),
-        "date": datetime.now().isoformat(timespec="minutes"),
+        "date": _newest(sweep).isoformat(timespec="minutes"),
+        "factors": [key_text(name) for name in sweep.factors],
     }
+
+
+def _newest(sweep: Sweep) -> datetime:
+    """When its last run ended; now, where none has."""
+    times = []
+    for directory in sweep.runs["directory"]:
+        with suppress(OSError):
+            times.append((sweep.folder / directory / "result.json").stat().st_mtime)
+    return datetime.fromtimestamp(max(times)) if times else datetime.now()
 
 
 def write_list(outputs: Path) -> Path:

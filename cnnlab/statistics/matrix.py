@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cnnlab.core.errors import Refused, no_such, unknown_key
+from cnnlab.core.formats import as_typed
 from cnnlab.core.metrics import METRICS, Metric
 
 ABSENT, THERE, PENDING, UNMEASURED, FAILED, DIVERGED = range(-1, 5)
@@ -115,7 +116,7 @@ def combinations(factors: Sequence[Factor], count: int) -> np.ndarray:
 
 def level_text(value: Any) -> str:
     """A level as a person would type it."""
-    return "null" if value is None or value != value else str(value)  # NaN differs from itself
+    return as_typed(None if value != value else value)  # NaN differs from itself
 
 
 def described(factors: Sequence[Factor], row: int) -> str:

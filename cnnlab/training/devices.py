@@ -33,12 +33,10 @@ def environments(
         device: that the runs ask for, as in `Config.device`; None: unknown
 
     Raises:
-        Refused: with each setting that cannot be met
+        Refused: with each setting that cannot be met here; `cnnlab.config.launcher.check` comes
+            before
     """
     faults = []
-    for name, number in (("workers", workers), ("per_device", per_device)):
-        if number is not None and number < 1:
-            faults.append(f"hydra.launcher.{name}={number}: must be 1 or more.")
     fixed = device is not None and device.startswith("cuda:")
     visible = _visible() if device in (None, "auto", "cuda") else []
     if devices is not None and (fixed or device in ("cpu", "mps")):
@@ -73,9 +71,7 @@ def absent(device: str) -> str | None:
     """What to say of a device that is asked for and is not here; None if it is here."""
     kind, _, index = device.partition(":")
     if kind == "cuda":
-        import torch  # 2 s; only who asks for a GPU pays
-
-        count = torch.cuda.device_count()
+        count = len(_visible())
         if count <= int(index or 0):
             seen = f"only cuda:0 to cuda:{count - 1} are" if count else "no CUDA device is"
             return f"device={device}: {seen} visible here; use device=auto or device=cpu."
@@ -85,6 +81,11 @@ def absent(device: str) -> str | None:
         if not torch.backends.mps.is_available():
             return f"device={device}: no Apple GPU is visible here; use device=auto or device=cpu."
     return None
+
+
+def cuda(device: str) -> bool:
+    """Whether runs that ask for a device are trained on a GPU with CUDA."""
+    return device.startswith("cuda") or (device == "auto" and bool(_visible()))
 
 
 _DRIVERS = ("nvidia*", "dxg", "kfd")

@@ -123,7 +123,7 @@ def test_each_runs_log_has_its_own_lines_and_no_others(together, alone):
 def test_no_run_in_a_stack_is_refused(tmp_path):
     done = command("run", "-m", *SMALL, "lr=0.01,0.02", "hydra.launcher.stack=0", cwd=tmp_path)
     assert done.returncode == 2
-    assert "hydra.launcher.stack=0: must be 1 or more." in done.stdout + done.stderr
+    assert "hydra.launcher.stack=0: must be a whole number, 1 or more." in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "outputs").exists()
 

@@ -117,8 +117,9 @@ def test_a_bad_run_is_recorded_told_and_counted(bad):
         return
     assert result["status"] == "failed"
     assert TOLD[kind] in result["error"]
-    *_, failed, where, counted, _ = sweep.printed().splitlines()
-    assert failed == f"Failed: {result['error']}"
+    *_, where, counted, _ = sweep.printed().splitlines()
+    told = " ".join(sweep.printed().split())  # long lines are folded
+    assert f"Failed: activation=mish seed 0: {result['error'].rstrip('.')}." in told
     log = where.strip().removeprefix("see ")
     assert (sweep.place / log).resolve() == folder.resolve() / "run.log"
     assert counted.startswith("5 done, 0 diverged, 1 failed.")
@@ -248,12 +249,14 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, undisturbed):
-    """Ctrl-C, then SIGTERM to all processes, then SIGTERM to the first one only, then none."""
+    """Ctrl-C, SIGTERM to all processes and to the first one only, then what a closed terminal
+    sends, then none."""
     sweep = Sweep(tmp_path, LONG)
     ways = (
         lambda number: os.killpg(number, signal.SIGINT),
         lambda number: os.killpg(number, signal.SIGTERM),
         lambda number: os.kill(number, signal.SIGTERM),
+        lambda number: os.killpg(number, signal.SIGHUP),
     )
     for way in ways:
         with sweep.started() as process:

@@ -56,7 +56,7 @@ SENTENCES = [
     ("seeds=[1,1]", "1 is given twice"), ("seeds=[]", "give at least one seed"),
     ("seeds=1,2", "A list has brackets: seeds=[3,4,11]"),
     ("seed=0,1,0", "0 is given twice"), ("seed=0,-1", "greater than or equal to 0"),
-    ("seed=0,abc", "integer"),
+    ("seed=0,abc", "must be a whole number"),
     ("seed=0,1 seeds=5", "they say the same thing; give one of them"),
     ("seed=3 seeds=[3]", "they say the same thing; give one of them"),
     ("sweep.design=latin", "must be grid, zip or ofat"),
@@ -77,14 +77,29 @@ SENTENCES = [
     ("sweep.limit=0", "greater than or equal to 1"),
     ("norm=bn,none seeds=3 sweep.limit=5", "has 6 runs or more; the limit is 5"),
     ("device=cpu,cuda", "the device is no factor"), ("device=cpu,cpu", "the device is no factor"),
-    ("plan=maybe", "must be a valid boolean"), ("plan=1", "must be a valid boolean"),
+    ("plan=maybe", "must be true or false"), ("plan=1", "must be true or false"),
     ("retry=all", "must be failed"), ("retry=true", "must be failed"),
     ("on_error=ignore", "must be continue or stop"), ("on_error=sotp", "Nearest: stop"),
-    ("force=1", "must be a valid boolean"), ("force=yes", "must be a valid boolean"),
+    ("force=1", "must be true or false"), ("force=yes", "must be true or false"),
     ("force=true,false", "takes one value"), ("plan=true,false", "takes one value"),
     ("sweep.variants=null", "sweep.variants is a list"),
     ("sweep.variants=[{overrides:'nrm=bn'}]", "Nearest: norm"),
     ("name=x/y", "letters, digits"),
+    ("name=ü", "letters, digits"), ("name=", "letters, digits"),
+    ("name=index.html", "is the name of the list of all sweeps; choose another one"),
+    ("name=report", "is the name of"), ("name=Aside", "is the name of"),
+    ("lr=range(0,1,0)", "the step not 0"), ("epochs=range(1,5,0)", "the step not 0"),
+    ("lr=range(1,2,nan)", "the step not 0"), ("lr=range(a,b)", "range(start,stop,step) of numbers"),
+    ("lr=choice()", "write the values, as in 0.1,0.2"),
+    ("norm==bn", "norm==bn: has a = too many; write norm=bn."),
+    ("norm=bn,", "write norm=bn."), ("norm=,bn", "write norm=bn."),
+    ("lr=0.1,,0.2", "write lr=0.1,0.2."), ("seeds=[1,]", "write seeds=[1]."),
+    ("norm=bü", "norm=bü: no such option. Allowed: bn,"), ("lr=ü", "or a positive number"),
+    ("data.path=/home/jörg", "needs quotes: \"data.path='/home/jörg'\"."),
+    ("=bn", "write key=value"), ("norm", "write key=value"), ("-norm=bn", "write key=value"),
+    ("seeds=[0,1", "not as many [ as ]"), ("epochs=1e3", "epochs=1000.0: must be a whole number,"),
+    ("lr.base=${lr.base}", "lr=${lr.base}: refers to itself"),
+    ("epochs=${epoch}", "there is no key epoch to refer to. Nearest: epochs."),
 ]  # fmt: skip
 
 
@@ -170,12 +185,17 @@ def test_the_limit_can_be_raised_to_what_the_sentence_says():
         ("hydra.launcher.workers=1,2", "Give one value"),
         ("hydra/launcher=basic,cnnlab", "Give one value"),
         ("hydra.verbose=true,false", "Give one value"),
-        ("hydra.launcher.workers=0", "must be 1 or more"),
-        ("hydra.launcher.workers=-3", "must be 1 or more"),
-        ("hydra.launcher.workers=abc", "Integer"),
+        ("hydra.launcher.workers=0", "must be a whole number, 1 or more"),
+        ("hydra.launcher.workers=-3", "must be a whole number, 1 or more"),
+        ("hydra.launcher.workers=abc", "must be a whole number, 1 or more, 1,000 at most"),
+        ("hydra.launcher.workers=1e9", "must be a whole number, 1 or more, 1,000 at most"),
+        ("hydra.launcher.workers=1001", "1,000 at most"),
+        ("hydra.launcher.devices=0", "must be a list of the GPUs' numbers, as in [0,1]"),
+        ("hydra.nope=3", "Hydra has no such setting"),
+        ("hydra/launcher=nope", "Allowed: basic, cnnlab"),
         ("hydra.launcher.wrokers=2", "Nearest: hydra.launcher.workers"),
-        ("hydra.launcher.per_device=0", "must be 1 or more"),
-        ("hydra.launcher.tries=0", "must be 1 or more"),
+        ("hydra.launcher.per_device=0", "must be a whole number, 1 or more"),
+        ("hydra.launcher.tries=0", "must be a whole number, 1 or more"),
         ("hydra.launcher.timeout=0", "must be seconds above 0"),
         ("hydra.launcher.timeout=-1", "must be seconds above 0"),
         ("hydra.launcher.devices=[0]", "visible here: none"),
@@ -188,6 +208,11 @@ def test_the_limit_can_be_raised_to_what_the_sentence_says():
 )
 def test_hydras_own_settings_are_refused_before_anything_trains(typed, told):
     assert told in fault_of(hydras=[typed])
+
+
+def test_a_setting_of_our_workers_is_refused_where_another_launcher_is_chosen():
+    sentence = fault_of(hydras=["hydra/launcher=basic", "hydra.launcher.stack=3"])
+    assert sentence.startswith("hydra.launcher.stack=3: hydra/launcher=basic has no such setting")
 
 
 def test_several_impossible_settings_are_told_at_once():
@@ -271,7 +296,7 @@ def test_a_named_sweep_with_other_settings_gets_a_name_that_says_so():
         (["norm=bn,none", "lr=1,2,3", "sweep.design=zip"], "norm has 2, lr has 3"),
         (["norm=bn,none", "sweep.exclude=[norm=gn]"], "excludes nothing"),
         (["hydra.launcher.workers=1,2"], "Give one value"),
-        (["hydra.launcher.workers=0"], "must be 1 or more"),
+        (["hydra.launcher.workers=0"], "must be a whole number, 1 or more"),
     ],
 )
 def test_the_command_exits_with_2_and_leaves_nothing(typed, told, tmp_path):

@@ -294,6 +294,12 @@ def sweep_file(tmp_path):
     _forget()
 
 
+def test_a_grid_that_is_a_list_is_refused_with_how_to_write_it(sweep_file):
+    sweep_file("hydra: {sweeper: {params: [bn]}}")
+    (fault,) = expand((), ["sweeps=mine"]).faults
+    assert fault.startswith("hydra.sweeper.params=[bn]: write keys with their values")
+
+
 def _forget():
     compose._register.cache_clear()
     grid._composed.cache_clear()

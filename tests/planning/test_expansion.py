@@ -1,8 +1,14 @@
 """What a person types becomes the jobs that they mean, or one clear refusal."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from conftest import python_path
 
 from cnnlab.core.errors import Refused
+from cnnlab.planning import expansion
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grammar import normalise
 
@@ -113,9 +119,9 @@ REFUSED = {
     "lr=inf": "finite",
     "lr=": "no such option",
     "epochs=0": "greater than or equal to 1",
-    "epochs=ten": "integer",
-    "epochs=1.5": "integer",
-    "epochs=true": "integer",
+    "epochs=ten": "whole number",
+    "epochs=1.5": "whole number",
+    "epochs=true": "whole number",
     "batch_size=0": "greater than or equal to 1",
     "+typo=1": "closed",
     "++epochs=1": "closed",
@@ -149,8 +155,8 @@ REFUSED = {
     "sweep.variants=[{overrides:'norm=batchnorm'}]": "Nearest: bn",
     "sweep.desing=grid": "no such key",
     "precision=fp16": "fp32, tf32, bf16 or fp64",
-    "norm": "Write key=value",
-    "seed=[0,1]": "integer",
+    "norm": "write key=value",
+    "seed=[0,1]": "whole number",
 }
 
 
@@ -161,18 +167,30 @@ def test_bad_input_is_one_fault_that_says_what_to_do(typed):
     assert REFUSED[typed] in found.faults[0]
 
 
-def test_all_faults_of_a_command_are_told_at_once():
-    typed = [
-        "norm=batchnorm",
-        "lr=-1",
-        "epochs=0",
-        "+typo=1",
-        "modle=simplenn",
-        "optimizer.momentun=0.9",
-    ]
-    found = expand((), [*typed, "device=tpu", "data=npz"])
+def test_all_faults_are_told_at_once_that_can_be_told_at_once(monkeypatch):
+    """Those of parts whose code needs PyTorch come next, once the rest is right."""
+    begun = []
+    monkeypatch.setattr(expansion, "before_parts", lambda: begun.append(True))
+    typed = ["norm=batchnorm", "epochs=0", "+typo=1", "modle=simplenn", "optimizer.momentun=0.9"]
+    of_parts = ["optimizer.momentum=2", "model.dropout=-1"]
+    found = expand((), [*typed, *of_parts, "device=tpu", "lr=-1", "data=npz"])
     assert len(found.faults) == 8
-    assert found.jobs == []
+    assert (found.jobs, begun) == ([], [])
+    found = expand((), of_parts)
+    assert len(found.faults) == 2
+    assert (found.jobs, begun) == ([], [True])
+
+
+def test_most_refusals_import_no_pytorch():
+    code = (
+        "import sys; from cnnlab.planning.expansion import expand\n"
+        "for typed in ['norm=bb', 'lr=-1', 'data=npz', 'device=cuda', 'epochs=0', 'nope=1']:\n"
+        "    assert len(expand((), [typed]).faults) == 1, typed\n"
+        "assert len(expand(['hydra.launcher.workers=0'], []).faults) == 1\n"
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": python_path(), "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +206,6 @@ def test_published_numbers_are_dropped_where_their_variant_was_changed():
     assert all(job.published for job in expand((), ["sweeps=homework", "epochs=2"]).jobs)
 
 
-def test_hydras_own_settings_are_checked_by_hydra():
-    assert "hydra/launcher/nope" in expand(["hydra/launcher=nope"], []).faults[0]
+def test_hydras_own_settings_are_checked_by_hydra_and_told_in_our_words():
+    assert "hydra/launcher=nope: no such option" in expand(["hydra/launcher=nope"], []).faults[0]
     assert "hydra.foo" in expand(["hydra.foo=1"], []).faults[0]

@@ -1,6 +1,9 @@
 """The plan: which runs there are, what identifies them, which are still to train."""
 
+import hashlib
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from conftest import SMALL, config_of
@@ -67,12 +70,62 @@ def test_directories_are_short_distinct_and_end_in_the_id():
     assert all(len(name) < 100 for name in names)
 
 
-def test_an_adhoc_name_depends_on_the_runs_alone():
-    one = plan.make((), (*SMALL, "norm=bn,none", "lr=0.01"))
-    same = plan.make((), (*SMALL, "lr=1e-2", "norm=none,bn", "device=cpu"))
-    other = plan.make((), (*SMALL, "norm=bn,none", "lr=0.02"))
+def test_a_name_that_nobody_gave_depends_on_the_runs_alone():
+    one = plan.make((), (*SMALL, "norm=bn,none", "lr=0.01,0.1"))
+    same = plan.make((), (*SMALL, "lr=1e-1,1e-2", "norm=none,bn", "device=cpu"))
+    other = plan.make((), (*SMALL, "norm=bn,none", "lr=0.02,0.1"))
     assert one.name == same.name != other.name
-    assert one.name.startswith("adhoc-")
+
+
+@pytest.mark.parametrize(
+    ("typed", "stem"),
+    [
+        (["norm=bn,none", "lr=0.01,0.1"], "norm-x-lr"),
+        (["norm=bn,none"], "norm"),
+        (["optimizer.momentum=0.5,0.9", "epochs=1,2"], "epochs-x-momentum"),
+        (["augment=none,crop_flip"], "augment"),
+        (["epochs=1,2", "batch_size=8,9", "label_smoothing=0,0.1", "patience=1,2", "norm=bn,none"],
+         "epochs-x-batch_size"),
+        (["norm=bn", "lr=0.1"], "synthetic-bn-lr-0.1"),
+        (["norm=bn", "lr=1e6", "seeds=3"], "synthetic-bn-lr-1e06"),
+    ],
+)  # fmt: skip
+def test_a_name_that_nobody_gave_tells_what_varies(typed, stem):
+    name = plan.make((), (*SMALL, *typed)).name
+    assert re.fullmatch(rf"{stem}-[0-9a-f]{{4}}", name), name
+    assert len(name) <= 40
+
+
+def test_a_sweep_that_an_earlier_version_named_is_found_and_continued():
+    typed = (*SMALL, "norm=bn,none", "lr=0.01")
+    planned = plan.make((), typed)
+    # As 0.2.0 named it: the first 8 digits of the hash of all run ids.
+    ids = json.dumps(sorted(run.run_id for run in planned.runs))
+    name = f"adhoc-{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()[:8]}"
+    old = planned.outputs / name
+    finish(replace(planned.runs[0], directory=old / planned.runs[0].directory.name))
+    replace(planned, folder=old).write()
+    plan.make.cache_clear()
+    again = plan.make((), typed)
+    assert again.folder == old
+    assert [run.state for run in again.runs] == ["done", "pending"]
+
+
+def test_two_sweeps_whose_short_hashes_are_equal_get_folders_of_their_own():
+    one = plan.make((), (*SMALL, "norm=bn,none"))
+    other = plan.make((), (*SMALL, "norm=bn,gn"))
+    replace(other, folder=one.folder).write()  # as if it had the same four digits
+    plan.make.cache_clear()
+    again = plan.make((), (*SMALL, "norm=bn,none"))
+    assert again.name.startswith(one.name)
+    assert len(again.name) == len(one.name) + 4
+
+
+@pytest.mark.parametrize("name", ["1", "007", "1e5", "1.0", "1_000", "true", "0x10", "2026.11.24"])
+def test_a_name_is_what_was_typed_also_where_it_looks_like_a_number(name):
+    made = plan.make((), (*SMALL, f"name={name}"))
+    assert made.folder.name == name
+    assert vars(made.runs[0].job.config)["name"] == name
 
 
 def finish(run, status: str = "done") -> None:
@@ -196,10 +249,3 @@ def test_an_outputs_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match="cannot write there"):
         plan.make((), (*SMALL, f"outputs={tmp_path}/file/outputs"))
-
-
-def test_a_fault_in_local_data_is_told_together_with_others(tmp_path):
-    (tmp_path / "bad.npz").write_text("no arrays")
-    with pytest.raises(Refused) as refused:
-        plan.make((), ("data=npz", f"data.path={tmp_path}/bad.npz", "epochs=0"))
-    assert len(refused.value.faults) == 2

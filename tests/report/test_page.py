@@ -108,11 +108,19 @@ def test_every_run_can_be_put_together_again(found):
 def test_the_list_of_sweeps():
     rows = [
         Row("bn_lr", "Does it help?", "It helps.", {"done": 5, "failed": 1, "pending": 2},
-            datetime(2024, 5, 6, 7, 8), "bn_lr/report/index.html"),
+            datetime(2024, 5, 6, 7, 8), "bn_lr/report/index.html", ["norm", "lr"]),
         Row("empty"),
     ]  # fmt: skip
     told = Reader(listing(rows))
-    for words in ("Does it help?", "It helps.", "5 of 8", "1 failed", "2 pending", "2024-05-06"):
+    for words in (
+        "Does it help?",
+        "It helps.",
+        "5 of 8",
+        "1 failed",
+        "2 pending",
+        "2024-05-06",
+        "norm, lr",
+    ):
         assert words in told.words
     assert "bn_lr/report/index.html" in told.addresses
     assert "2 sweeps, 8 runs" in told.words

@@ -251,6 +251,23 @@ def test_one_bad_sweep_does_not_keep_the_others_from_their_report(grid, tmp_path
     assert "Traceback" not in done.stderr
 
 
+def test_a_damaged_record_is_exit_code_1_and_the_rest_is_reported(grid, tmp_path):
+    next(grid.folder.glob("*/result.json")).write_text("{")
+    done = command("report", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Damaged: " in done.stdout
+    assert (grid.folder / "report" / "index.html").is_file()
+
+
+def test_the_question_stands_first(tmp_path):
+    sweep_on_disk("norm=bn,none", "question='Does it help?'", accuracy=accuracy)
+    done = command("report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "Does it help?"
+    lines = (tmp_path / "outputs/mine/report/report.md").read_text().splitlines()
+    assert lines[:3] == ["# mine", "", "*Does it help?*"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -267,9 +284,9 @@ def test_a_sweep_that_is_not_there_is_refused_with_exit_code_2(arguments, told, 
 
 def test_a_baseline_that_the_sweep_lacks_is_told_with_what_there_is(grid, tmp_path):
     done = command("report", "baseline=norm=gn", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "norm=gn" in done.stdout
-    assert "bn, none" in done.stdout
+    assert done.returncode == 2
+    assert done.stderr.startswith("Refused: mine: baseline: norm=gn: no such option.")
+    assert "bn, none" in done.stderr
 
 
 def test_several_sweeps_are_compared_as_one_unless_they_have_other_images(tmp_path):

@@ -10,7 +10,13 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 
+from cnnlab.core import memory
+from cnnlab.execution.workers import temporary
+
 CONTEXT = multiprocessing.get_context("forkserver")
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a sweep to stop: Ctrl-C, a cluster's scheduler, a terminal that was closed."""
 
 
 def warm_up(modules: Sequence[str]) -> None:
@@ -18,7 +24,10 @@ def warm_up(modules: Sequence[str]) -> None:
     CONTEXT.set_forkserver_preload(["cnnlab.execution.workers.worker", *modules])
     # One thread a worker: with two for one core, each step waits for the other's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with _signals_ignored():  # inherited: the process that started it decides what they mean
+    with (
+        temporary.used(),
+        _signals_ignored(),
+    ):  # inherited: the process that started it decides what they mean
         forkserver.ensure_running()
     atexit.register(_cool_down)
 
@@ -28,8 +37,7 @@ def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
     try:
         yield
     finally:
@@ -57,4 +65,6 @@ def fate(process: BaseProcess) -> str:
     except ValueError:
         name = f"signal {-code}"
     why = " (often: the machine had no memory left)" if -code == signal.SIGKILL else ""
+    if -code == signal.SIGABRT and memory.limited():  # C++ without memory
+        why = f". {memory.limited().rstrip('.')}"
     return f"its process was killed by {name}{why}"

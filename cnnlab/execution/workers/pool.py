@@ -21,9 +21,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cnnlab.config.launcher import Limits
-from cnnlab.core import events
+from cnnlab.core import events, memory
 from cnnlab.execution.workers import worker
-from cnnlab.execution.workers.fork_server import CONTEXT, fate
+from cnnlab.execution.workers.fork_server import CONTEXT, STOPPING, fate
 from cnnlab.execution.workers.watcher import Watcher
 
 PATIENCE = 0.5
@@ -63,6 +63,11 @@ class _Member:
     """Whether no other is to be given one meanwhile."""
     deadline: float = math.inf
     hanging: bool = False
+
+
+def _under_nohup() -> bool:
+    """Whether the command is to outlive its terminal."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class Pool:
@@ -129,7 +134,7 @@ class Pool:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C, and SIGTERM as a cluster's scheduler sends it, ask the pool to stop."""
+        """Signals ask the pool to stop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -137,7 +142,7 @@ class Pool:
         def count(*_: Any) -> None:
             self._interrupts += 1
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = [each for each in STOPPING if each != signal.SIGHUP or not _under_nohup()]
         before = {number: signal.signal(number, count) for number in numbers}
         try:
             yield
@@ -222,7 +227,7 @@ class Pool:
         if self._stillborn > MOST_STILLBORN:
             raise WorkersBroken(
                 f"{self._stillborn} workers ended before they took a run: {reason}. Their own "
-                "messages are above."
+                f"messages are above. {memory.limited()}".rstrip()
             )
 
     def _send(self, member: _Member, message: Any) -> None:

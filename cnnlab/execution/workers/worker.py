@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 import cloudpickle
 
 from cnnlab.core import events
+from cnnlab.execution.workers.fork_server import STOPPING
 
 Tell = Callable[..., None]
 """Called with `done`, `later` or `alone`, a job's number, and what there is to say of it."""
@@ -69,7 +71,7 @@ def main(connection: Connection, setup: bytes, environment: dict[str, str], inhe
         environment: set before anything asks for it, e.g. CUDA_VISIBLE_DEVICES
         inherited: what the pool hands over
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the pool decides what they mean
+    for number in STOPPING:  # the pool decides what they mean
         signal.signal(number, signal.SIG_IGN)
     os.environ.update(environment)
     logging.raiseExceptions = False  # of a log that has no room on the disk
@@ -88,6 +90,7 @@ def main(connection: Connection, setup: bytes, environment: dict[str, str], inhe
             pass
         except events.DiskFull as reason:
             worker.tell("full", str(reason))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # nobody reads it any more
+                stream.flush()
         worker.tell("free")

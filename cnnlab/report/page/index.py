@@ -1,6 +1,6 @@
 """The list of all sweeps: outputs/index.html."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,7 @@ class Row:
         counts: of runs, by state, as in `cnnlab.records.reading.sweeps.Sweep`
         date: of its newest record, or None
         link: to its page, relative to the list; None where it has no report
+        factors: that its variants differ in
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     counts: Mapping[str, int] = field(default_factory=dict)
     date: datetime | None = None
     link: str | None = None
+    factors: Sequence[str] = ()
 
     @property
     def troubles(self) -> list[tuple[str, int]]:

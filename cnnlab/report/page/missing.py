@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnlab.core.formats import FEW, count, few
+from cnnlab.core.formats import count
+from cnnlab.core.reasons import Reason, Trouble, reasons
 from cnnlab.records.reading.found import Problem
 from cnnlab.records.reading.sweeps import STATES
 from cnnlab.statistics.analysis import Analysis
@@ -13,23 +14,6 @@ LISTED = 30
 """Reasons and problems that are listed; of more, the rest is counted."""
 
 TROUBLES = ("diverged", "failed", "unreadable")
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why runs have no result.
-
-    Attributes:
-        status: of all of them
-        why: as their records tell it
-        runs: how many
-        named: some of them, in words
-    """
-
-    status: str
-    why: str
-    runs: int
-    named: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ def state(analysis: Analysis) -> State:
     """What the top of the page tells."""
     sweep, table = analysis.sweep, analysis.summary
     counts = dict(sweep.counts) or sweep.runs["status"].value_counts().to_dict()
-    reasons = _reasons(analysis)
+    why = why_missing(analysis)
     lost = table["failed"] + table["diverged"] > 0
     problems = list(sweep.problems)
     return State(
@@ -82,28 +66,25 @@ def state(analysis: Analysis) -> State:
         partial=int((lost & (table["n"] > 0)).sum()),
         empty=int((table["n"] == 0).sum()),
         variants=len(table),
-        reasons=reasons[:LISTED],
+        reasons=why[:LISTED],
         problems=problems[:LISTED],
         notices=sweep.notices,
-        more=len(reasons[LISTED:]) + len(problems[LISTED:]),
+        more=len(why[LISTED:]) + len(problems[LISTED:]),
     )
 
 
-def _reasons(analysis: Analysis) -> list[Reason]:
-    """One for each text of an error, those of most runs first."""
-    runs = analysis.sweep.runs
+def why_missing(analysis: Analysis) -> list[Reason]:
+    """Why runs have no result, those of most runs first."""
+    runs, factors = analysis.sweep.runs, analysis.sweep.factors
     troubled = runs[runs["status"].isin(TROUBLES)]
-    why = troubled["error"].fillna("no reason is recorded").astype(str)
-    why = why.where(troubled["status"] != "unreadable", "its record cannot be read")
-    reasons = []
-    for (status, text), rows in troubled.groupby([troubled["status"], why], sort=False):
-        first = rows.head(FEW).to_dict("records")
-        named = few([_named(row, analysis.sweep.factors) for row in first], len(rows))
-        reasons.append(Reason(status, text, len(rows), named))
-    return sorted(reasons, key=lambda reason: -reason.runs)
+    return reasons(_trouble(row, factors) for row in troubled.to_dict("records"))
 
 
-def _named(row: dict, factors: Sequence[str]) -> str:
-    words = [f"{name}={level_text(row[name])}" for name in factors]
+def _trouble(row: dict, factors: Sequence[str]) -> Trouble:
+    variant = " ".join(f"{name}={level_text(row[name])}" for name in factors)
     seed = row["seed"]
-    return ", ".join([*words, *([f"seed {seed:.0f}"] if seed == seed and seed is not None else [])])
+    why = row["error"] or "no reason is recorded"
+    if row["status"] == "unreadable":
+        why = "its record cannot be read"
+    known = seed is not None and seed == seed  # NaN differs from itself
+    return Trouble(row["status"], variant, int(seed) if known else None, why, row["directory"])
