@@ -266,8 +266,9 @@ def _unnamed(outputs: Path, jobs: Mapping[str, Job], blank: bool) -> str:
 
 
 def _place(key: str) -> tuple[int, str]:
-    """Where a key stands in a config."""
-    return list(KEYS).index(key.partition(".")[0]), key
+    """Where a key stands in a config; those of a project's own groups come last."""
+    known, group = list(KEYS), key.partition(".")[0]
+    return known.index(group) if group in known else len(known), key
 
 
 def _joined(words: Sequence[str], between: str) -> str:

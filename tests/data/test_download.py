@@ -486,7 +486,7 @@ def test_a_model_that_cannot_be_built_is_refused_before_the_download(cifar, tmp_
 def test_runs_on_images_that_are_not_here_are_told_apart():
     planned = plan.make((), ("data=mnist,fashion_mnist", "data.split_seed=0,1", "plan=true"))
     assert [run.state for run in planned.runs] == ["unknown"] * 4
-    assert planned.name == "adhoc-?"  # the real one is a hash of the images too
+    assert planned.name == "data-x-split_seed-?"  # the real one is a hash of the images too
 
 
 def test_what_was_described_is_read_once_it_is_to_be_trained_on(cifar, tmp_path):

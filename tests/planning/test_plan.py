@@ -84,7 +84,7 @@ def test_a_name_that_nobody_gave_depends_on_the_runs_alone():
         (["norm=bn,none"], "norm"),
         (["optimizer.momentum=0.5,0.9", "epochs=1,2"], "epochs-x-momentum"),
         (["augment=none,crop_flip"], "augment"),
-        (["epochs=1,2", "batch_size=8,9", "label_smoothing=0,0.1", "patience=1,2", "norm=bn,none"],
+        (["epochs=1,2", "batch_size=8,9", "evaluate_test=true,false", "patience=1,2", "norm=bn,none"],
          "epochs-x-batch_size"),
         (["norm=bn", "lr=0.1"], "synthetic-bn-lr-0.1"),
         (["norm=bn", "lr=1e6", "seeds=3"], "synthetic-bn-lr-1e06"),

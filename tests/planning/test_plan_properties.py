@@ -183,7 +183,7 @@ def others(path, value):
     return {
         ("name",): ["another"], ("device",): ["cpu"], ("precision",): ["bf16"],
         ("outputs",): ["elsewhere"], ("compile",): [True], ("resident",): [True],
-        ("clip_norm",): [1.0], ("patience",): [3],
+        ("clip_norm",): [1.0], ("patience",): [3], ("optimizer", "exclude"): ["norm|bias"],
     }[path]  # fmt: skip
 
 
