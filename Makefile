@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep report test test-slow test-kill test-calibration test-hydra14 bench bench-sweep bench-report lint clean
+.PHONY: help setup sweep report test test-slow test-kill test-calibration test-hydra14 bench bench-sweep bench-report lint dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ lint: setup ## style, common mistakes, and the order of the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
+dist: setup ## a wheel and an sdist below dist/, checked
+	$(BIN)/pip install --quiet --no-build-isolation -c constraints.txt -e '.[release]'
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation --quiet
+	$(BIN)/twine check --strict dist/*
+
 clean: ## take away caches and .venv; never outputs/
-	rm -rf $(VENV) .venv-hydra14 .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist $(VENV) .venv-hydra14 .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './outputs/*' -prune -exec rm -rf {} +

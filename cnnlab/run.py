@@ -28,6 +28,7 @@ from cnnlab.config.schema import described
 from cnnlab.core import project
 from cnnlab.core.console import ending, labelled, meanwhile
 from cnnlab.core.errors import Refused
+from cnnlab.starter import new
 
 PRELOADED = ("cnnlab.execution.task", "cnnlab.training.train", "torch._dynamo")
 """What worker processes import while the command is planned; the last is for counting MACs."""
@@ -74,6 +75,9 @@ def _checked(arguments: list[str]) -> list[str]:
     Raises:
         Refused: if nothing may be trained
     """
+    if arguments[:1] == ["new"]:
+        print(new(arguments[1:]))
+        raise SystemExit(0)
     args, strange = arguments_parser().parse_known_intermixed_args(arguments)
     if args.config_dir and not Path(args.config_dir).expanduser().is_dir():
         raise Refused(f"--config-dir={args.config_dir}: no such folder.")
@@ -129,10 +133,12 @@ def help_text() -> str:
     lines = [
         "cnnlab: trains variants of a small CNN and compares them.",
         "",
-        "Usage: python -m cnnlab.run [-m] [group=option ...] [key=value ...]",
+        "Usage: cnnlab [-m] [group=option ...] [key=value ...]",
+        "       cnnlab new FOLDER        a project of your own, to begin with",
         "",
         "Several values with commas (norm=bn,none) make a grid: every combination is",
-        "trained. Then `python -m cnnlab.report` makes the tables and pictures.",
+        "trained. Then `cnnlab-report` makes the tables and pictures. `cnnlab` is",
+        "`python -m cnnlab.run`, `cnnlab-report` is `python -m cnnlab.report`.",
         "",
         "Groups, with their options:",
     ]

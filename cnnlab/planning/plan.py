@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnlab.config.compose import file_of, replaced
 from cnnlab.config.schema import KEYS, Command, key_text
-from cnnlab.core import memory
+from cnnlab.core import memory, project
 from cnnlab.core.errors import Refused
 from cnnlab.core.formats import as_typed, short
 from cnnlab.data.dataset import Data
@@ -155,6 +155,14 @@ class Plan:
         datasets = (described(run.job.config.data) for run in self.runs)
         return list(dict.fromkeys(note for data in datasets for note in data.notes))
 
+    @property
+    def project(self) -> str | None:
+        """The folder of the project whose parts the runs have; None where all are installed."""
+        home = project.home()
+        files = {name for run in self.runs for name in sources_of(run.job.config)}
+        own = any((home / name).exists() for name in files if not name.startswith("cnnlab/"))
+        return str(home) if own else None
+
     def rows(self) -> list[plan_file.Row]:
         """The runs as plan.json has them."""
         return [
@@ -175,7 +183,7 @@ class Plan:
         """
         plan_file.write(
             self.folder, self.rows(), factors=self.factors, baseline=self.baseline,
-            question=self.command.question, stacks=stacks,
+            question=self.command.question, project=self.project, stacks=stacks,
         )  # fmt: skip
 
 
@@ -210,6 +218,11 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     blank = any(described(part).blank for part in expansion.data)
     name = first.name or _unnamed(outputs, jobs, blank)
     planned = _located(outputs / name, jobs, expansion)
+    if owner := _owner(planned):
+        raise Refused(
+            f"name={name}: {planned.folder} is a sweep of the project in {owner}, whose parts have "
+            "these names too. Give this one another name, or another folder with outputs=..."
+        )
     differences = _difference(planned, expansion)
     if not differences:
         return planned
@@ -280,6 +293,13 @@ def _joined(words: Sequence[str], between: str) -> str:
         if longer and len(longer) <= LONGEST:
             stem = longer
     return stem
+
+
+def _owner(planned: Plan) -> str | None:
+    """Another project, which is still there, whose sweep lies where this one is to be."""
+    earlier = plan_file.read(planned.folder / "plan.json") or {}
+    theirs, ours = earlier.get("project"), planned.project
+    return theirs if theirs and ours and theirs != ours and Path(theirs).is_dir() else None
 
 
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:

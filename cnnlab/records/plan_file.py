@@ -82,6 +82,7 @@ def write(
     factors: Sequence[str],
     baseline: Mapping[str, str],
     question: str | None,
+    project: str | None,
     stacks: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Writes plan.json. Of runs that it listed before, those that were begun stay in it.
@@ -94,6 +95,7 @@ def write(
         factors: keys that the sweep varies
         baseline: the typed value of some keys, by key
         question: of the sweep
+        project: the folder whose parts its runs have; None where all are installed
         stacks: which runs are trained as one model: `runs` (their ids, in order) and `compiled` of
             each; None: those that it had
     """
@@ -132,6 +134,7 @@ def write(
             "factors": list(dict.fromkeys([*earlier["factors"], *factors])),
             "baseline": dict(baseline) or earlier["baseline"],
             "question": question or earlier["question"],
+            "project": project,
             "stacks": list(earlier["stacks"] if stacks is None else stacks),
             "settings": common,
             "runs": list(runs.values()),
@@ -160,6 +163,7 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
         published = [value for run in plan["runs"] for value in run["published"].values()]
         names = [run[key] for run in plan["runs"] for key in ("run_id", "directory")]
         baseline, question = plan.get("baseline") or {}, plan.get("question")
+        project = plan.get("project")
         stacks = [
             {"runs": list(map(str, each["runs"])), "compiled": bool(each["compiled"])}
             for each in plan.get("stacks", [])
@@ -185,6 +189,7 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
         "factors": [MOVED.get(key, key) for key in plan["factors"]],
         "baseline": _renamed(baseline),
         "question": question if isinstance(question, str) else None,
+        "project": project if isinstance(project, str) else None,
         "stacks": stacks,
         "runs": runs,
     }
