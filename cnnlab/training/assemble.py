@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cnnlab.config.schema import Config
 from cnnlab.config.targets import build_model, configured
 from cnnlab.core.errors import Refused
-from cnnlab.core.seeding import generator
+from cnnlab.core.seeding import generator, global_generators
 
 
 def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -34,8 +34,7 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
     makers = {group: configured(part) for group, part in parts.items()}
 
     def made(draws: AbstractContextManager[Any]) -> nn.Module:
-        torch.default_generator.manual_seed(generator(config.seed, "init/").initial_seed())
-        with draws:
+        with global_generators(config.seed, "init/"), draws:
             model = build_model(config.model, {"shape": shape, "classes": classes, **makers})
         if not isinstance(model, nn.Module):
             given = type(model).__name__
@@ -47,17 +46,16 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
             )
         return model
 
-    with torch.random.fork_rng(devices=[]):
-        seen = _Draws(lambda place: None)
-        owners = _owners(made(seen), seen.filled)
+    seen = _Draws(lambda place: None)
+    owners = _owners(made(seen), seen.filled)
 
-        def seed(place: int) -> None:
-            owner = owners[place] if place < len(owners) else f"draw {place}"
-            if place == 0 or place >= len(owners) or owner != owners[place - 1]:
-                own = generator(config.seed, f"init/{owner}").initial_seed()
-                torch.default_generator.manual_seed(own)
+    def seed(place: int) -> None:
+        owner = owners[place] if place < len(owners) else f"draw {place}"
+        if place == 0 or place >= len(owners) or owner != owners[place - 1]:
+            own = generator(config.seed, f"init/{owner}").initial_seed()
+            torch.default_generator.manual_seed(own)
 
-        return made(_Draws(seed))
+    return made(_Draws(seed))
 
 
 class _Draws(TorchDispatchMode):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from cnnlab.config.schema import Config
 from cnnlab.config.targets import build, configured
-from cnnlab.core.seeding import generator
+from cnnlab.core.seeding import generator, global_generators
 from cnnlab.data.batches import Images, Supply, evaluation, training
 from cnnlab.parts.layers.dropout import Dropout
 from cnnlab.training.compat import make_fx, mark_static
@@ -101,6 +101,13 @@ class Trainer:
 
         Everything is summed on the device: reading a number there would make the host wait.
         """
+        # A model that draws from them is alone: `training.stackable`.
+        with global_generators(self.configs[0].seed, "model", epoch):
+            return self._epoch(epoch, advance)
+
+    def _epoch(
+        self, epoch: int, advance: Callable[[int], None]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.stack.size
         losses = torch.empty(self.steps, size, device=self.device, dtype=self.supply.dtype)
         correct = torch.zeros(size, dtype=torch.long, device=self.device)

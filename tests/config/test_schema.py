@@ -1,10 +1,9 @@
 """Every yaml in conf/ and sweeps/ is an artefact that is tested; configs are closed."""
 
 import math
-import re
 
 import pytest
-from conftest import ROOT, SMALL, config_of
+from conftest import SMALL, config_of
 
 from cnnlab.config.compose import GROUPS, compose, options
 from cnnlab.config.schema import described, validate
@@ -115,26 +114,6 @@ def test_all_faults_are_told_at_once():
     for part in ("epochs=0", "seed=-1", "device=tpu", "typo", "momentum=1.5", "momentun"):
         assert part in faults
     assert len(refused.value.faults) == 6
-
-
-def test_a_new_part_needs_one_file_and_one_yaml_only(tmp_path, monkeypatch):
-    """What README.md tells the reader to do, done."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme[readme.index("## Add a norm") :]
-    code = re.search(r"```python\n(.*?)```", section, re.S).group(1)
-    text = re.search(r"```yaml\n(.*?)```", section, re.S).group(1)
-    module = re.search(r"`cnnlab/parts/norm/(\w+)\.py`", section).group(1)
-    import cnnlab.parts.norm
-
-    (tmp_path / f"{module}.py").write_text(code)
-    monkeypatch.setattr(cnnlab.parts.norm, "__path__", [*cnnlab.parts.norm.__path__, str(tmp_path)])
-    option = dict(line.partition("#")[0].split(": ") for line in text.strip().splitlines())
-    config, _ = compose(SMALL)
-    numbers = {k: float(v) for k, v in option.items() if k != "_target_"}
-    config["norm"] = {"_target_": option["_target_"].strip(), **numbers}
-    checked = validate({**config, "epochs": 1})
-    outcome = train([checked], load(checked.data), [open_record(tmp_path / "run")])[0]
-    assert outcome.status == "done"
 
 
 def test_annotated_limits_are_strict():

@@ -14,10 +14,15 @@ from cnnlab.config.compose import compose, file_of, options
 from cnnlab.config.schema import validate
 from cnnlab.config.targets import configured
 from cnnlab.core.seeding import generator
+from cnnlab.data.batches import supply
+from cnnlab.data.loading import load
 from cnnlab.parts.model.simplenn import SimpleNN
 from cnnlab.parts.norm.bn import bn
 from cnnlab.parts.norm.none import none
 from cnnlab.training.assemble import assemble
+from cnnlab.training.stackable import tried
+from cnnlab.training.structure import Unstackable
+from cnnlab.training.trainer import Trainer
 
 CIFAR = (3, 32, 32)
 SHAPES = [CIFAR, (1, 28, 28), (3, 12, 12), (3, 20, 33)]  # C, H, W
@@ -353,3 +358,49 @@ def test_layers_that_two_models_share_start_the_same_whatever_is_between_them(ow
     )
     assert all(torch.equal(plain[name], more[name]) for name in plain)
     assert more.keys() - plain.keys() == {"more.weight", "more.bias"}
+
+
+OWN_DROPOUT = """
+import random
+
+import numpy as np
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+        self.last = nn.Linear(shape[0] * shape[1] * shape[2], classes)
+
+    def forward(self, x):
+        if self.training:
+            x = x * (1 + 0.1 * random.random() + 0.1 * np.random.rand())
+        return self.last(self.dropout(x.flatten(1)))
+"""
+
+
+def test_a_model_that_draws_from_global_generators_repeats_also_after_an_interruption(tmp_path):
+    """Whatever was drawn before, and with other numbers in each epoch."""
+    (tmp_path / f"net_{tmp_path.name}.py").write_text(OWN_DROPOUT)
+    plain = config_of("data=synthetic", "data.images=80", "data.size=12", "data.classes=4").plain()
+    config = validate({**plain, "model": {"_target_": f"net_{tmp_path.name}.Net"}})
+    data = load(config.data)
+
+    def trainer():
+        model = assemble(config, data.shape, len(data.classes))
+        return Trainer([config], [model], supply(data, torch.device("cpu")))
+
+    whole = trainer()
+    losses = [whole.epoch(epoch, lambda step: None)[0] for epoch in (1, 2)]
+    first, second = trainer(), trainer()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    assert torch.equal(first.epoch(1, lambda step: None)[0], losses[0])
+    torch.manual_seed(6)
+    second.restore(0, first.snapshot(0))
+    before = torch.get_rng_state()
+    assert torch.equal(second.epoch(2, lambda step: None)[0], losses[1])
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(Unstackable, match=r"draws from a generator|as one of two"):
+        tried(assemble(config, data.shape, len(data.classes)), data.shape)
