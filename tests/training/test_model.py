@@ -389,7 +389,7 @@ def test_a_model_that_draws_from_global_generators_repeats_also_after_an_interru
 
     def trainer():
         model = assemble(config, data.shape, len(data.classes))
-        return Trainer([config], [model], supply(data, torch.device("cpu")))
+        return Trainer([config], [model], supply(data, torch.device("cpu"), torch.float32))
 
     whole = trainer()
     losses = [whole.epoch(epoch, lambda step: None)[0] for epoch in (1, 2)]
