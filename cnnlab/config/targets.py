@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 
 from cnnlab.config.compose import GROUPS, own_groups
-from cnnlab.core import project
+from cnnlab.core import memory, project
 from cnnlab.core.errors import Refused, nearest, one_line, written_in
 from cnnlab.core.limits import CLOSED, Pattern
 
@@ -180,6 +180,8 @@ def located(target: str) -> Callable[..., Any]:
         names = [each for each in vars(sys.modules[module]) if not each.startswith("_")]
         raise Refused(f"cannot be imported: {error}.{nearest(name, names)}") from error
     except (Exception, SystemExit) as error:  # whatever a file of the user's does
+        if memory.ran_out(error):
+            raise
         now = MOVED.get(getattr(error, "name", None) or "")
         instead = f" What it had is in {now} now." if now else ""
         place = written_in(error, project.home())

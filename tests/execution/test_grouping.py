@@ -268,9 +268,10 @@ def free(key: str) -> bool:
 
 
 def test_exactly_the_keys_that_are_listed_may_differ_in_a_stack():
-    """And the numbers of the optimizer, of which training makes a tensor."""
+    """And the numbers of optimizer and loss, of which training makes tensors."""
     found = {key: common(one, "images") == common(other, "images") for key, one, other in pairs()}
-    numbers = {key for key in found if key.startswith("optimizer.")} - {"optimizer._target_"}
+    numbered = ("optimizer.", "loss.")
+    numbers = {k for k in found if k.startswith(numbered) and not k.endswith("_target_")}
     assert {key for key, its in found.items() if its} == {*filter(free, found), *numbers}
     assert {"data.size", "norm.eps", "activation.learned", "epochs"} <= found.keys()  # walked
 
@@ -300,7 +301,7 @@ def test_another_choice_in_a_group_is_another_structure_unless_the_group_is_list
 
 def test_a_key_that_is_new_may_not_differ_until_it_is_listed():
     assert Key().stack == "equal"
-    for group in set(GROUPS) - {*HELD, *BUILT, "optimizer"}:
+    for group in set(GROUPS) - {*HELD, *BUILT, "optimizer", "loss"}:
         one, other = (changed(**{f"{group}__fresh": value}) for value in (0.25, 0.5))
         assert common(one, "") != common(other, "")
 

@@ -203,9 +203,9 @@ def test_a_combination_that_diverged_with_every_seed_is_left_out_and_told():
     runs = lose(grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2, 1.0]), "diverged", lr=1.0)
     row = averages(runs).iloc[0]
     assert (row["n_pairs"], row["combinations"]) == (3, 2)
-    assert row["left_out"] == "lr=1.0"
+    assert row["left_out"] == "lr=1"
     assert (row["lost_diverged"], row["lost_failed"]) == (3, 0)
-    simple = found(runs).set_index("at").loc["lr=1.0"]
+    simple = found(runs).set_index("at").loc["lr=1"]
     assert (simple["verdict"], simple["why"]) == ("no verdict", "no pair has finished")
 
 

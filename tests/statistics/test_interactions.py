@@ -114,7 +114,7 @@ def test_a_level_with_a_cell_that_diverged_is_left_out_and_told():
     runs = grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2, 1.0])
     partly = lose(runs, "diverged", norm="none", lr=1.0)
     row = crossed(partly, ["norm", "lr"]).iloc[0]
-    assert (row["levels"], row["left_out"], row["n"]) == ("2 x 2", "lr=1.0", 3)
+    assert (row["levels"], row["left_out"], row["n"]) == ("2 x 2", "lr=1", 3)
     alone = crossed(runs[runs["lr"] < 1], ["norm", "lr"]).iloc[0]
     assert row["F"] == pytest.approx(alone["F"])
 
@@ -130,7 +130,7 @@ def test_levels_of_a_list_that_cross_with_nothing_are_told():
     runs = grid(3, wave, norm=["bn", "gn", "none"], lr=[0.1, 0.2, 1.0])
     corner = (runs["norm"] == "none") & (runs["lr"] == 1.0)
     row = crossed(runs[((runs["norm"] != "none") & (runs["lr"] < 1)) | corner], ["norm", "lr"])
-    assert row[["levels", "left_out"]].values.tolist() == [["2 x 2", "norm=none; lr=1.0"]]
+    assert row[["levels", "left_out"]].values.tolist() == [["2 x 2", "norm=none; lr=1"]]
 
 
 def test_a_combination_of_the_rest_in_which_nothing_crosses_is_told():

@@ -2,8 +2,8 @@
 
 import enum
 import functools
+import inspect
 import math
-import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -456,11 +456,14 @@ def sign(parameter, gradient, state, lr, *, share: float = 0.5):
 
 
 @pytest.fixture
-def own(monkeypatch):
-    """A module of cnnlab's that holds this file's functions, as a user's would."""
-    module = types.ModuleType("cnnlab.own_parts")
-    vars(module).update(normed=normed, branching=branching, sign=sign, soft=soft)
-    monkeypatch.setitem(sys.modules, "cnnlab.own_parts", module)
+def own(tmp_path):
+    """A file of a project that holds this file's functions; the name of its module."""
+    parts = map(inspect.getsource, (normed, branching, sign, soft))
+    name = f"own_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
+        "\n\n".join(["import torch", "from torch import nn", *parts])
+    )
+    return name
 
 
 @pytest.mark.parametrize("option", options("optimizer"))
@@ -477,7 +480,7 @@ def test_every_optimizer_that_comes_with_cnnlab_treats_runs_apart(option):
     ],
 )
 def test_an_optimizer_that_mixes_runs_trains_each_alone(own, name, numbers, why):
-    part = {"_target_": f"cnnlab.own_parts.{name}", **numbers}
+    part = {"_target_": f"{own}.{name}", **numbers}
     if why is None:
         tried_optimizer(part)
         return
@@ -492,24 +495,24 @@ def soft(*, beta: float = 1.0) -> nn.Module:
     return nn.Softplus(beta=beta)
 
 
-def configs_of(*betas: float) -> list[Any]:
+def configs_of(own: str, *betas: float) -> list[Any]:
     found = [config_of(*SMALL, "epochs=3", "norm=bn", f"activation.alpha={b}", "activation=elu")
              for b in betas]  # fmt: skip
     for config, beta in zip(found, betas, strict=True):
         config.activation.clear()
-        config.activation.update({"_target_": "cnnlab.own_parts.soft", "beta": beta})
+        config.activation.update({"_target_": f"{own}.soft", "beta": beta})
     return found
 
 
 def test_runs_that_an_attribute_keeps_apart_are_alone_and_it_is_said_why(own):
-    configs = configs_of(0.5, 1.5, 2.5, 2.5)
+    configs = configs_of(own, 0.5, 1.5, 2.5, 2.5)
     groups, alone = alike([(config, load(config.data)) for config in configs])
     assert groups == [[0], [1], [2, 3]]
     assert alone == {"activation.beta differs, and Softplus.beta is a plain attribute": 2}
 
 
 def test_runs_whose_models_differ_are_not_trained_as_one_whoever_gave_them_together(own, tmp_path):
-    configs = configs_of(0.5, 1.5, 1.5)
+    configs = configs_of(own, 0.5, 1.5, 1.5)
     data = load(configs[0].data)
     records = [open_record(tmp_path / f"together{k}", f"{k}") for k in range(3)]
     together = train(configs, data, records)
