@@ -381,7 +381,9 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
 
     trial = Trial()
     faults: dict[str, None] = {}
-    for job in jobs:
+    # The seeds of a variant share their parts.
+    variants = {tuple(map(id, job.config.parts.values())): job for job in jobs}
+    for job in variants.values():
         config, data = job.config, described(job.config.data)
         faults.update(dict.fromkeys(trial.faults(config, data)))
         if config.evaluate_test and data.test is None:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnlab.config.schema import Config
 from cnnlab.config.targets import build_model, configured
 from cnnlab.core.errors import Refused
 from cnnlab.core.seeding import generator, global_generators
+from cnnlab.training.compat import DispatchMode
 
 
 def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -58,7 +58,7 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
     return made(_Draws(seed))
 
 
-class _Draws(TorchDispatchMode):
+class _Draws(DispatchMode):
     """Watches what is drawn at random.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 __all__ = [
@@ -30,6 +31,17 @@ without_torch_function = torch._C.DisableTorchFunctionSubclass
 def wrapper(cls: type, shape: torch.Size, like: torch.Tensor) -> Any:
     """A tensor of a subclass that has a shape, a dtype and a device, and no memory of its own."""
     return torch.Tensor._make_wrapper_subclass(cls, shape, dtype=like.dtype, device=like.device)
+
+
+class DispatchMode(TorchDispatchMode):
+    """Sees each operation.
+
+    PyTorch would import Dynamo, 2 s, so as not to compile it; what is watched here never is.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 def quiet_fallbacks() -> None:
