@@ -1,12 +1,8 @@
 """Whether images fit into memory, asked before any is made."""
 
-import os
-import re
-import resource
-from pathlib import Path
-
 from cnnlab.core.errors import Refused
 from cnnlab.core.formats import byte_size
+from cnnlab.core.memory import available
 
 
 def require(what: str, size: int, advice: str) -> None:
@@ -25,15 +21,3 @@ def require(what: str, size: int, advice: str) -> None:
             f"{what} take {byte_size(size)}, twice that while they are split; "
             f"{byte_size(free)} of memory are free. {advice}"
         )
-
-
-def available() -> int:
-    """Bytes that this process may still take: what is free, within its limit (`ulimit -v`)."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    try:
-        free = int(re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[1]) * 1024
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * page
-    except OSError:  # macOS tells neither
-        free, taken = os.sysconf("SC_PHYS_PAGES") * page, 0
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return free if limit == resource.RLIM_INFINITY else max(0, min(free, limit - taken))
