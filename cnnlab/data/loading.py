@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnnlab.config.targets import build
+from cnnlab.core import project
+from cnnlab.core.errors import Refused, one_line, written_in
 from cnnlab.data.dataset import Data
 from cnnlab.data.download import no_download
 
@@ -19,7 +21,7 @@ def load(part: Mapping[str, Any]) -> Data:
     """
     key = _key(part)
     if key not in _loaded or _loaded[key].blank:
-        _loaded[key] = build(part)
+        _loaded[key] = _read(part)
     return _loaded[key]
 
 
@@ -32,8 +34,24 @@ def described(part: Mapping[str, Any]) -> Data:
     key = _key(part)
     if key not in _loaded:
         with no_download():
-            _loaded[key] = build(part)
+            _loaded[key] = _read(part)
     return _loaded[key]
+
+
+def _read(part: Mapping[str, Any]) -> Data:
+    try:
+        found = build(part)
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:  # whatever a part's own code raises
+        place = written_in(error, project.home())
+        raise Refused(f"data: {part['_target_']} fails{place}: {one_line(error)}.") from error
+    if not isinstance(found, Data):
+        raise Refused(
+            f"data: {part['_target_']} gives a {type(found).__name__}; it must give what "
+            "cnnlab.data.dataset.finish gives."
+        )
+    return found
 
 
 def datasets(parts: Iterable[Mapping[str, Any]]) -> dict[str, Data]:

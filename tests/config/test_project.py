@@ -81,8 +81,9 @@ def jobs(*arguments):
 
 def refused(*arguments):
     """All faults of a command, as one text."""
+    images = () if any(each.startswith("data=") for each in arguments) else SMALL
     with pytest.raises(Refused) as error:
-        plan.make((), (*SMALL, *arguments))
+        plan.make((), (*images, *arguments))
     return "\n".join(error.value.faults)
 
 
@@ -274,7 +275,11 @@ def test_a_norm_that_cannot_be_used_is_told_with_the_line_of_its_file(write, cod
             "def f(parameter, gradient, state, lr):\n    state['a'] += 1\n",
             "line 2: KeyError",
         ),
-        ("data", "def f():\n    return 7\n", "data"),
+        ("data", "def f():\n    return 7\n", "gives a int; it must give what"),
+        ("data", "def f():\n    return {}['images']\n", "line 2: KeyError: 'images'"),
+        ("loss", "def f(logits, labels):\n    return logits.sum(0)\n", "a loss for each, (2,)"),
+        ("loss", "def f(logits, labels):\n    return 3.0\n", "gives float for 2 images"),
+        ("loss", "def f(logits, labels):\n    return (labels * 1.0)\n", "not depend on the logits"),
     ],
 )  # fmt: skip
 def test_a_part_that_gives_something_else_is_refused_before_anything_trains(
@@ -282,7 +287,7 @@ def test_a_part_that_gives_something_else_is_refused_before_anything_trains(
 ):
     target = "own:\n  _target_: MINE.f" if group == "augment" else "_target_: MINE.f"
     write(MINE=code, **{f"conf__{group}__own": target})
-    text = refused(*(each for each in [f"{group}=own"]))
+    text = refused(f"{group}=own")
     assert part in text, text
 
 
