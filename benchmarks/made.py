@@ -35,7 +35,7 @@ def make(outputs: Path, runs: int, epochs: int = 30, name: str = "made") -> Plan
     if runs < STEP or runs % STEP:
         raise ValueError(f"runs={runs}: give a multiple of {STEP}")
     rates = ",".join(f"{place / 1000:g}" for place in range(1, runs // STEP + 1))
-    plan.make.cache_clear()
+    plan.forget()
     planned = plan.make(
         (),
         (

@@ -82,6 +82,8 @@ def _checked(arguments: list[str]) -> list[str]:
     if args.config_dir and not Path(args.config_dir).expanduser().is_dir():
         raise Refused(f"--config-dir={args.config_dir}: no such folder.")
     project.choose(args.config_dir)
+    if faults := project.shadowing():
+        raise Refused(faults)
     if args.help:
         print(help_text())
         raise SystemExit(0)

@@ -1,6 +1,6 @@
 """Putting configs together: the folders of options, and Hydra's composition of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, lru_cache
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from cnnlab.config.compat import hydra_options, store
+from cnnlab.config.launcher import LAUNCHER, SWEEPER
 from cnnlab.core import project
 from cnnlab.core.errors import Refused, nearest
 
@@ -27,6 +28,40 @@ def groups() -> tuple[str, ...]:
 def own_groups() -> list[str]:
     """The groups that a project adds: folders of conf/ with options, for its models."""
     return list(_own_groups(project.conf()))
+
+
+_TAKEN = {"shape", "classes", "own"}
+"""Names that stand for something else where a model's arguments are, beside all keys."""
+
+
+def faults_of_names(keys: Iterable[str]) -> list[str]:
+    """Groups and options of a project whose names mean something else.
+
+    Args:
+        keys: of a config and of a command
+    """
+    taken = {*keys, *_TAKEN}
+    faults = [
+        f"conf/{group}/: {group} is the name of a key; call the group otherwise."
+        for group in own_groups()
+        if group in taken
+    ]
+    return faults + [
+        f"conf/{group}/{option}.yaml: Hydra reads {option} as a value, not as a name; rename it, "
+        f"e.g. with_{option}.yaml."
+        for group in own_groups()
+        for option in options(group)
+        if _is_value(option)
+    ]
+
+
+def _is_value(option: str) -> bool:
+    """Whether Hydra's grammar reads a text as a number, a truth or nothing."""
+    try:
+        float(option)
+    except ValueError:
+        return option.lower() in ("true", "false", "null")
+    return True
 
 
 @cache
@@ -78,6 +113,9 @@ def register() -> None:
 
 @lru_cache(maxsize=1)
 def _register(conf: Path) -> None:
+    for folder in project.folders("conf"):
+        if folder != project.shipped("conf") and (folder / "hydra").exists():
+            raise Refused(f"{folder / 'hydra'}: a project cannot change Hydra's own options.")
     store(name=PRIMARY, node=_primary())
     for option in options("sweeps"):
         try:
@@ -91,16 +129,18 @@ def _register(conf: Path) -> None:
 def sweep(option: str) -> dict[str, Any]:
     """A named sweep, as Hydra has it.
 
-    A group's option may stand at the top of a sweep file as on the command line: `norm: bn`.
-
     Raises:
         Refused: if its file is no YAML mapping
     """
-    node = _read(file_of("sweeps", option))
+    return _on_top(_read(file_of("sweeps", option)), "override /")
+
+
+def _on_top(node: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """A file's keys, of which a group's may be its option, as on the command line: `norm: bn`."""
     for group in groups():
         chosen = node.get(group)
         if isinstance(chosen, str):
-            node.setdefault("defaults", []).append({f"override /{group}": node.pop(group)})
+            node.setdefault("defaults", []).append({f"{prefix}{group}": node.pop(group)})
         elif group == "lr" and isinstance(chosen, int | float):
             node["lr"] = {"base": chosen}
     return node
@@ -123,7 +163,7 @@ def _primary() -> dict[str, Any]:
         path = folder / "config.yaml"
         if path == project.shipped("conf") / "config.yaml" or not path.exists():
             continue
-        own = _read(path)
+        own = _on_top(_read(path), "")
         chosen.update(_defaults(own.pop("defaults", []), path))
         node = OmegaConf.to_container(OmegaConf.merge(node, own), resolve=False)
     given = [_with(each, chosen) if isinstance(each, dict) else each for each in listed]
@@ -151,6 +191,11 @@ def _defaults(listed: Any, path: Path) -> dict[str, Any]:
                 "`- model: simplenn`."
             )
         ((group, option),) = entry.items()
+        if not isinstance(option, str | list | None):
+            raise Refused(
+                f"{path}: defaults: {group}: {option}: an option is a text; write one of "
+                f"{', '.join(options(str(group)))}."
+            )
         if group not in known:
             raise Refused(
                 f"{path}: defaults: {group}: no such group.{nearest(str(group), known)} "
@@ -178,6 +223,56 @@ def _read(path: Path) -> dict[str, Any]:
     return node
 
 
+def _check_hydra(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Whether files leave Hydra's own settings alone, by which it calls whatever it is told.
+
+    Raises:
+        Refused: if they do not: what is typed may set them, a yaml only the grid and the launcher's
+            numbers
+    """
+    typed = tuple(
+        each.lstrip("+~").partition("=")[0].replace("/", ".")
+        for each in overrides
+        if each.lstrip("+~").startswith(("hydra.", "hydra/"))
+    )
+    logging = {
+        key: _read(project.shipped("conf") / "hydra" / key / "cnnlab.yaml")
+        for key in ("hydra_logging", "job_logging")
+    }
+    expected = {"callbacks": {}, "env": {}, "job.env_set": {}, "job.env_copy": [], **logging}
+    found = [key for key, value in expected.items() if _at(hydra, key) not in (value, None)]
+    found += [path for path in _targets(hydra) if path not in _LAUNCHING]
+    found += [path for path, value in _LAUNCHING.items() if _at(hydra, path) != value]
+    for key in found:
+        if not any(f"hydra.{key}".startswith(each) for each in typed):
+            raise Refused(
+                f"hydra.{key}: a file may not set this, for Hydra calls what it names. Of Hydra's "
+                "own settings a yaml has hydra.sweeper.params and those of hydra.launcher only."
+            )
+
+
+_LAUNCHING = {"launcher._target_": LAUNCHER, "sweeper._target_": SWEEPER}
+"""Where Hydra's own settings name something to be called, and what."""
+
+
+def _at(node: Any, path: str) -> Any:
+    for name in path.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
+
+
+def _targets(node: Any, path: str = "") -> Iterator[str]:
+    """The paths at which a config names something to be called."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield f"{path}{key}"
+            yield from _targets(value, f"{path}{key}.")
+    elif isinstance(node, list):
+        for each in node:
+            yield from _targets(each, path)
+
+
 def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config that Hydra composes, and Hydra's own node, as plain dicts.
 
@@ -203,6 +298,7 @@ def compose(overrides: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, 
         try:
             config = hydra_compose(PRIMARY, list(overrides), return_hydra_config=True)
             hydra = OmegaConf.to_container(config.hydra, resolve=False, enum_to_str=True)
+            _check_hydra(hydra, overrides)
             with open_dict(config):
                 del config.hydra
             return OmegaConf.to_container(config, resolve=False), hydra

@@ -10,13 +10,14 @@ from cnnlab.core.errors import Refused
 from cnnlab.core.formats import as_typed
 
 LAUNCHER = "hydra_plugins.cnnlab.launcher.CnnlabLauncher"
+SWEEPER = "hydra_plugins.cnnlab.sweeper.CnnlabSweeper"
 
 
 @dataclass
 class SweeperConf:
     """The config of `hydra/sweeper=cnnlab`."""
 
-    _target_: str = "hydra_plugins.cnnlab.sweeper.CnnlabSweeper"
+    _target_: str = SWEEPER
     params: Any = None
     """The grid of a sweep file, keys with their values: `norm: bn,none`."""
 

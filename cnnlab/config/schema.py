@@ -291,7 +291,8 @@ def validate(config: Mapping[str, Any]) -> Config:
 
 def _without_own(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keys that every run's config has, whatever groups a project adds."""
-    return {key: value for key, value in config.items() if key not in (*COMMAND, *own_groups())}
+    others = {*COMMAND, *own_groups()}
+    return {key: value for key, value in config.items() if key not in others}
 
 
 def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
@@ -301,11 +302,14 @@ def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
         for group in GROUPS
         if not isinstance(config.get(group), Mapping)
     ]
+    known = [key for key in Config.__pydantic_fields__ if key != "own"]
+    if "own" in config:  # which holds a run's own groups, beside the keys that can be set
+        faults.append(unknown_key("own", known))
     try:
         _CONFIG.validate_python(_without_own(config))
     except ValidationError as error:
         told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
-        faults += [_sentence("", e, list(Config.__pydantic_fields__)) for e in told]
+        faults += [_sentence("", e, known) for e in told]
     for group in LIGHT:
         if isinstance(config.get(group), Mapping):
             _checked_part(group, group, config[group], faults)
@@ -363,7 +367,9 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return unknown_key(key, [prefix + name for name in known])
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{key}: is missing."
+        group, dot, _ = key.partition(".")
+        where = f"; write it into the option's yaml below conf/{group}/" if dot else ""
+        return f"{key}: is missing{where}."
     if given == "???":
         return f"{key}: must be given; it has no default."
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

@@ -74,10 +74,12 @@ def taken(part: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         Refused: if its yaml says that it is given what there is not
     """
-    arguments = _arguments(located(part["_target_"]))
+    arguments = _arguments(located(str(part["_target_"])))
     aliases = part.get(ALIASES) or {}
     names = offered()
-    for argument, name in aliases.items() if isinstance(aliases, Mapping) else [(aliases, "")]:
+    if not isinstance(aliases, Mapping):
+        raise Refused(f"{ALIASES}: write pairs, {{num_classes: classes, norm_layer: norm}}.")
+    for argument, name in aliases.items():
         if name not in names or argument not in arguments:
             known, what = (names, name) if name not in names else (list(arguments), argument)
             raise Refused(
@@ -170,15 +172,12 @@ def located(target: str) -> Callable[..., Any]:
     """
     module, _, name = target.rpartition(".")
     if not module or not all(part.isidentifier() for part in target.split(".")):
-        raise Refused("must name a function in a module: mynet.MyNet.")
+        raise Refused("must name a function in a module, in Python's words: module.Name.")
     if target.split(".")[0] == "cnnlab" and target.split(".")[1] in GROUPS:
         raise Refused(f"has moved; write _target_: cnnlab.parts.{target.removeprefix('cnnlab.')}.")
     _check_trusted(module, project.home())
     try:
-        found = getattr(importlib.import_module(module), name)
-    except AttributeError as error:
-        names = [each for each in vars(sys.modules[module]) if not each.startswith("_")]
-        raise Refused(f"cannot be imported: {error}.{nearest(name, names)}") from error
+        imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a file of the user's does
         if memory.ran_out(error):
             raise
@@ -186,6 +185,10 @@ def located(target: str) -> Callable[..., Any]:
         instead = f" What it had is in {now} now." if now else ""
         place = written_in(error, project.home())
         raise Refused(f"cannot be imported{place}: {one_line(error)}.{instead}") from error
+    names = [each for each in vars(imported) if not each.startswith("_")]
+    if not hasattr(imported, name):
+        raise Refused(f"cannot be imported: {module} has no {name}.{nearest(name, names)}")
+    found = getattr(imported, name)
     if not callable(found):
         raise Refused("is no function.")
     home = getattr(found, "__module__", None) or module

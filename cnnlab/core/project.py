@@ -4,6 +4,7 @@ What it has counts before what installed packages offer, and that before what co
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -28,7 +29,7 @@ def shipped(name: str) -> Path:
 
 def conf() -> Path:
     """The folder of the project's own options; it need not exist."""
-    return Path(os.environ.get(CONF_VARIABLE) or "conf").absolute()
+    return Path(os.environ.get(CONF_VARIABLE) or "conf").resolve()
 
 
 def choose(folder: str | None) -> None:
@@ -37,12 +38,32 @@ def choose(folder: str | None) -> None:
     Args:
         folder: of its options; None: conf/ in the current folder
     """
-    os.environ[CONF_VARIABLE] = str(Path(folder).expanduser().absolute() if folder else conf())
+    os.environ[CONF_VARIABLE] = str(Path(folder or "conf").expanduser().resolve())
 
 
 def home() -> Path:
     """The project's folder, with sweeps/ and the modules of its parts."""
     return conf().parent
+
+
+def shadowing() -> list[str]:
+    """What is wrong with the names of the project's files: workers would import them instead."""
+    named = [path.stem for path in home().glob("*.py")]
+    named += [path.parent.name for path in home().glob("*/__init__.py")]
+    ours = _PACKAGE.parent == home()
+    return [
+        f"{home() / name}: a project's file cannot have the name of a module that Python, or what "
+        f"cnnlab is built on, comes with. Rename {name}."
+        for name in sorted(set(named) & {*sys.stdlib_module_names, *_BUILT_ON})
+        if not (ours and name == "cnnlab")
+    ]
+
+
+_BUILT_ON = (
+    "cnnlab", "cloudpickle", "hydra", "jinja2", "joblib", "matplotlib", "numpy", "omegaconf",
+    "pandas", "PIL", "pydantic", "rich", "safetensors", "scipy", "seaborn", "sklearn", "torch",
+    "torchvision", "yaml",
+)  # fmt: skip
 
 
 @cache

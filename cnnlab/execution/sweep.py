@@ -100,7 +100,7 @@ def _announce(planned: Plan) -> None:
         of_them = f"{number:,} of them trained" if len(planned.runs) > 1 else "Trained"
         console.print(f"{of_them} before, in sweep {name}.")
     _announce_code(planned)
-    for note in planned.data_notes:
+    for note in (*planned.replaced, *planned.data_notes):
         say(note, WARNING)
     for note in planned.notes[:MOST_NOTES]:
         console.print(f"Left alone: {note}", style="yellow", markup=False)

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnlab.config.compose import compose, sweep
+from cnnlab.config.compose import compose, faults_of_names, sweep
 from cnnlab.config.launcher import SETTINGS, check, is_ours
-from cnnlab.config.schema import COMMAND, Design, command_of
+from cnnlab.config.schema import COMMAND, KEYS, Design, command_of
 from cnnlab.core.errors import Refused, no_such, unknown_key
 from cnnlab.core.formats import as_typed
 from cnnlab.planning.grammar import parsed, read
@@ -50,6 +50,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     chosen = typed.pop("sweeps", [])
     if len(chosen) > 1:
         found.faults.append(f"sweeps={','.join(chosen)}: run one named sweep at a time.")
+    found.faults += faults_of_names((*KEYS, *COMMAND))
     for name in chosen[:1]:
         try:
             sweep(name)

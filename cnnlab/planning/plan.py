@@ -78,7 +78,7 @@ class Plan:
         command: what is said of the sweep as a whole
         hydra: Hydra's own settings
         runs: in the order of training, each once
-        notes: what was found on disk and is not used, and why; which options are not cnnlab's own
+        notes: what was found on disk and is not used, and why
     """
 
     name: str
@@ -156,6 +156,16 @@ class Plan:
         return list(dict.fromkeys(note for data in datasets for note in data.notes))
 
     @property
+    def replaced(self) -> list[str]:
+        """Which options the runs have that stand in the place of cnnlab's own."""
+        chosen = dict.fromkeys(each for run in self.runs for each in run.job.choices.items())
+        own = [(group, option) for group, option in chosen if replaced(group, option)]
+        return [
+            f"{group}={option}: {file_of(group, option)}, in cnnlab's place."
+            for group, option in own
+        ]
+
+    @property
     def project(self) -> str | None:
         """The folder of the project whose parts the runs have; None where all are installed."""
         home = project.home()
@@ -187,7 +197,6 @@ class Plan:
         )  # fmt: skip
 
 
-@cache
 def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     """Plans a command. Nothing is trained and nothing is written.
 
@@ -198,6 +207,17 @@ def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
     Raises:
         Refused: with every fault of the command, its data and its model
     """
+    return _made(project.conf(), hydras, arguments)
+
+
+def forget() -> None:
+    """Forgets the plans that were made: they know which runs are missing."""
+    _made.cache_clear()
+
+
+@cache
+def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
+    """The plan of a command in a project, by the folder of its options."""
     expansion = expand(hydras, arguments)
     if not expansion.faults and memory.scarce():  # before C++ ends the process in its own words
         raise Refused(memory.limited())
@@ -332,10 +352,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
     known = {run.directory.name for run in runs}
     earlier = plan_file.read(folder / "plan.json") or {"runs": []}
     known |= {run["directory"] for run in earlier["runs"]}
-    chosen = dict.fromkeys(each for job in jobs.values() for each in job.choices.items())
-    instead = [(group, option) for group, option in chosen if replaced(group, option)]
     notes = {
-        **{own: f"{own[0]}={own[1]}: {file_of(*own)}, in cnnlab's place." for own in instead},
         **{path: f"{path}: {reason}" for path, reason in useless.items()},
         **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
     }
@@ -389,4 +406,4 @@ def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
         if config.evaluate_test and data.test is None:
             fault = f"evaluate_test=true: data={job.choices['data']} has no test split."
             faults.setdefault(fault)
-    return list(faults)
+    return [*faults, *trial.unmatched()]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnlab.config.schema import BEFORE, KEYS
+from cnnlab.core.errors import MOVED
 from cnnlab.records.schema import SCHEMA_VERSION, setting
 
 IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
@@ -70,6 +71,8 @@ def settings(
 
     def walk(prefix: str, node: Mapping[str, Any]) -> None:
         for key, value in node.items():
+            if key == "_target_" and not value.startswith("cnnlab."):
+                flat[prefix + key] = value  # an option's name may come to mean other code
             if key in ("path", "root") or key.startswith("_"):
                 continue
             if isinstance(value, Mapping):
@@ -84,5 +87,5 @@ def settings(
             if key == "data":
                 flat["data.fingerprint"] = fingerprint[:8]
         elif key not in IRRELEVANT and not isinstance(value, Mapping):
-            flat[key] = value
+            flat[MOVED.get(key, key)] = value
     return flat

@@ -1,6 +1,6 @@
 """Puts a config's model together, with first weights that depend on the seed alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -46,40 +46,41 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
             )
         return model
 
-    seen = _Draws(lambda place: None)
+    seen = _Draws(config.seed, [])
     owners = _owners(made(seen), seen.filled)
-
-    def seed(place: int) -> None:
-        owner = owners[place] if place < len(owners) else f"draw {place}"
-        if place == 0 or place >= len(owners) or owner != owners[place - 1]:
-            own = generator(config.seed, f"init/{owner}").initial_seed()
-            torch.default_generator.manual_seed(own)
-
-    return made(_Draws(seed))
+    return made(_Draws(config.seed, owners))
 
 
 class _Draws(DispatchMode):
-    """Watches what is drawn at random.
+    """Gives each layer's draws a generator of their own.
 
     Attributes:
         filled: the tensors that draws have filled, in order
 
     Args:
-        before: called before each draw with how many there were
+        seed: of the run
+        owners: the layer that each draw is for, in order; draws beyond them are left as they are
     """
 
-    def __init__(self, before: Callable[[int], None]):
+    def __init__(self, seed: int, owners: Sequence[str]):
         super().__init__()
-        self.before, self.filled = before, []
+        self.seed, self.owners, self.filled = seed, owners, []
+        self.states: dict[str, torch.Tensor] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        draws = torch.Tag.nondeterministic_seeded in func.tags
-        if draws:
-            self.before(len(self.filled))
-        found = func(*args, **(kwargs or {}))
-        if draws:
-            self.filled.append(found)
-        return found
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **(kwargs or {}))
+        place = len(self.filled)
+        owner = self.owners[place] if place < len(self.owners) else None
+        if owner is not None:
+            state = self.states.get(owner)
+            if state is None:
+                state = generator(self.seed, f"init/{owner}").get_state()
+            torch.default_generator.set_state(state)
+        self.filled.append(func(*args, **(kwargs or {})))
+        if owner is not None:
+            self.states[owner] = torch.default_generator.get_state()
+        return self.filled[-1]
 
 
 def _owners(model: nn.Module, filled: Sequence[Any]) -> list[str]:

@@ -53,6 +53,8 @@ def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:
     except Unstackable:
         raise
     except Exception as error:
+        if "randomness" in str(error):  # vmap refuses to draw
+            raise Unstackable(f"{name} draws from a generator that all would share") from error
         raise Unstackable(f"{name} fails as one of two ({type(error).__name__})") from error
     if draws != _draws():
         raise Unstackable(f"{name} draws from a generator that all variants would share")
@@ -137,7 +139,7 @@ def tried_loss(part: Mapping[str, Any], classes: int) -> None:
     draw = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 8, classes, generator=draw, requires_grad=True)
     labels = torch.randint(classes, (2, 8), generator=draw)
-    other = {key: each / 2 if isinstance(each, float) else each for key, each in part.items()}
+    other = {key: each / 2 + 0.1 if isinstance(each, float) else each for key, each in part.items()}
     try:
         together = losses_of([part, other], torch.as_tensor)(logits, labels)
         (found,) = torch.autograd.grad(together.sum(), [logits])

@@ -6,10 +6,12 @@ plain attribute. What cannot be compared for certain makes a model one that is t
 """
 
 import dataclasses
+import functools
 import hashlib
+import logging
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum, Flag
 from functools import partial
 from typing import Any
@@ -73,6 +75,7 @@ class _Reader:
         self.tensors: dict[int, str] = {}
         self.homes: dict[str, None] = {}
         self.classes: dict[type, None] = {}
+        self.functions: list[types.FunctionType] = []
         self.open: list[int] = []
 
     def read(self) -> Structure:
@@ -97,13 +100,33 @@ class _Reader:
                 elif "hook" in key and value:
                     raise Unstackable(f"{kind} has a hook")
         # A module's own functions may read what its file, and its class, hold besides functions.
-        for home in self.homes:
-            for key, value in _numbers(vars(sys.modules[home])):
-                found.append((f"{home}.{key} is a global variable", STATE, value))
-        for kind in self.classes:
-            for key, value in _numbers(vars(kind)):
-                found.append((f"{kind.__name__}.{key} belongs to the class", STATE, value))
+        for home in list(self.homes):
+            namespace = vars(sys.modules[home])
+            used = _used(namespace, self._codes(home))
+            for key, value in sorted(namespace.items()):
+                plain = type(value) in _NUMBERS and not key.startswith("__")
+                if plain or (key in used and not _is_code(value)):
+                    where = f"{home}.{key}"
+                    found.append((f"{where} is a global variable", STATE, self._text(value, where)))
+        for kind in list(self.classes):
+            for key, value in sorted(vars(kind).items()):
+                if not (key.startswith("_") or _is_code(value) or isinstance(value, Enum)):
+                    where = f"{kind.__name__}.{key}"
+                    found.append((f"{where} belongs to the class", STATE, self._text(value, where)))
         return tuple(found)
+
+    def _codes(self, home: str) -> list[types.CodeType]:
+        """What is run of a file's functions and methods, as far as the model holds them."""
+        methods = [
+            getattr(each, "__func__", each)
+            for kind in self.classes
+            if kind.__module__ == home
+            for each in vars(kind).values()
+        ]
+        functions = [each for each in self.functions if each.__module__ == home]
+        return [
+            each.__code__ for each in (*methods, *functions) if isinstance(each, types.FunctionType)
+        ]
 
     def _tensor(self, tensor: torch.Tensor | None, name: str, place: str) -> str:
         """A parameter or a buffer, or where it was met before."""
@@ -190,7 +213,7 @@ class _Reader:
             found = getattr(found, part, None)
         if found is not kind:
             raise Unstackable(f"{kind.__name__} is a class that is made anew for each model")
-        own = [each for each in kind.__mro__ if not _pytorchs(each.__module__)]
+        own = [each for each in kind.__mro__ if not _given(each.__module__)]
         self.homes.update(dict.fromkeys(each.__module__ for each in own))
         self.classes.update(dict.fromkeys(own))
         return f"{kind.__module__}.{kind.__qualname__}"
@@ -199,8 +222,9 @@ class _Reader:
         home = sys.modules.get(function.__module__)
         if home is None or function.__globals__ is not vars(home):
             raise Unstackable(f"{where} holds a function of no module")
-        if not _pytorchs(function.__module__):
+        if not _given(function.__module__):
             self.homes[function.__module__] = None
+            self.functions.append(function)
         try:
             held = [cell.cell_contents for cell in function.__closure__ or ()]
         except ValueError as error:
@@ -229,13 +253,35 @@ def _code(code: types.CodeType) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _numbers(namespace: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    return [
-        (key, repr(value))
-        for key, value in sorted(namespace.items())
-        if type(value) in _NUMBERS and not key.startswith("__")
-    ]
+_CODE = (
+    types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.MemberDescriptorType,
+    types.GetSetDescriptorType, type, staticmethod, classmethod, property,
+    functools.cached_property, logging.Logger,
+)  # fmt: skip
 
 
-def _pytorchs(module: str) -> bool:
-    return module.partition(".")[0] in ("torch", "builtins")
+def _is_code(value: Any) -> bool:
+    """Whether a variable's value is code, which is the same for all models of a process."""
+    return isinstance(value, _CODE) or type(value).__module__ in ("typing", "types")
+
+
+def _used(namespace: Mapping[str, Any], codes: list[types.CodeType]) -> set[str]:
+    """The variables of a file that some of its code names, itself or through its functions."""
+    names: set[str] = set()
+    while codes:
+        code = codes.pop()
+        fresh = {name for name in code.co_names if name in namespace and name not in names}
+        names |= fresh
+        codes += [each for each in code.co_consts if isinstance(each, types.CodeType)]
+        codes += [
+            namespace[name].__code__
+            for name in fresh
+            if isinstance(namespace[name], types.FunctionType)
+        ]
+    return names
+
+
+def _given(module: str) -> bool:
+    """Whether a module comes with Python or PyTorch."""
+    top = module.partition(".")[0]
+    return top == "torch" or top in sys.stdlib_module_names

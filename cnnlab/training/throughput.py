@@ -46,7 +46,11 @@ def kind(config: Mapping[str, Any], fingerprint: str) -> str:
         fingerprint: of its images
     """
     config = named(config)
-    parts = {name: value for name, value in config.items() if name not in KEYS or KEYS[name].speed}
+    parts = {
+        name: value
+        for name, value in config.items()
+        if (KEYS[name].speed if name in KEYS else isinstance(value, Mapping))  # own groups
+    }
     return json.dumps([fingerprint, config["optimizer"]["_target_"], parts], sort_keys=True)
 
 

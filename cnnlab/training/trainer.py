@@ -232,15 +232,16 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss (K,) and accuracy (K,) on a split."""
-        loss = torch.zeros(self.stack.size, device=self.device, dtype=self.supply.dtype)
-        correct = torch.zeros(self.stack.size, dtype=torch.long, device=self.device)
-        stack = self.stack
-        for batch, labels in evaluation(images, self.supply.normalise):
-            logits = self._logits(stack.parameters, stack.buffers, batch, training=False)
-            shared = labels.expand(stack.size, -1)  # (N,) -> (K, N)
-            each = F.cross_entropy(logits.flatten(0, 1), shared.flatten(), reduction="none")
-            loss += each.view(shared.shape).mean(1) * len(labels)
-            correct += (logits.argmax(-1) == shared).sum(-1)
+        with global_generators(self.configs[0].seed, "evaluation"):
+            loss = torch.zeros(self.stack.size, device=self.device, dtype=self.supply.dtype)
+            correct = torch.zeros(self.stack.size, dtype=torch.long, device=self.device)
+            stack = self.stack
+            for batch, labels in evaluation(images, self.supply.normalise):
+                logits = self._logits(stack.parameters, stack.buffers, batch, training=False)
+                shared = labels.expand(stack.size, -1)  # (N,) -> (K, N)
+                each = F.cross_entropy(logits.flatten(0, 1), shared.flatten(), reduction="none")
+                loss += each.view(shared.shape).mean(1) * len(labels)
+                correct += (logits.argmax(-1) == shared).sum(-1)
         return (loss / len(images)).cpu(), correct.cpu() / len(images)
 
     def measured(
@@ -322,7 +323,7 @@ def without_decay(model: nn.Module, pattern: str | None) -> set[str]:
         name
         for name, _ in model.named_parameters()
         for kind in [type(model.get_submodule(name.rpartition(".")[0])).__name__]
-        if re.search(pattern, f"{kind} {name}", re.IGNORECASE)
+        if any(re.search(pattern, each, re.IGNORECASE) for each in (name, kind))
     }
 
 

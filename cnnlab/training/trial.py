@@ -33,6 +33,8 @@ class Trial:
 
     def __init__(self) -> None:
         self.tried: dict[str, list[str]] = {}
+        self.matched: dict[str, bool] = {}
+        self.names: list[str] = []
 
     def faults(self, config: Config, data: Data) -> list[str]:
         """What is wrong with a run's parts, one sentence each."""
@@ -42,7 +44,27 @@ class Trial:
             if key not in self.tried:
                 self.tried[key] = _faults(where, part, attempt)
             found += self.tried[key]
+        if not found:
+            self._match(config, data)
         return found
+
+    def _match(self, config: Config, data: Data) -> None:
+        """Notes whether an optimizer's `exclude` leaves out anything of a model."""
+        pattern = config.optimizer.get("exclude")
+        if pattern is None or self.matched.get(pattern):
+            return
+        model = assemble(config, data.shape, len(data.classes))
+        self.matched[pattern] = bool(without_decay(model, pattern))
+        self.names = [name for name, _ in model.named_parameters()]
+
+    def unmatched(self) -> list[str]:
+        """The same for all variants together: one without norm has none to leave out."""
+        return [
+            f"optimizer.exclude={pattern}: is in the name of no parameter, and of no layer, of any "
+            f"variant. There are {few(self.names)}."
+            for pattern, matched in self.matched.items()
+            if not matched
+        ]
 
     def _attempts(self, config: Config, data: Data) -> list[tuple[str, Any, Callable[[], None]]]:
         """Where in a config a part is, all that its trial depends on, and the trial."""
@@ -60,11 +82,6 @@ class Trial:
             ("lr", [config.lr, counts], partial(_try_schedule, config.lr, *counts)),
             ("loss", [config.loss, classes], partial(_try_loss, config.loss, classes)),
             ("optimizer", [config.optimizer], partial(_try_optimizer, config.optimizer)),
-            (
-                "optimizer",
-                [config.optimizer, built],
-                partial(_try_exclude, config, shape, classes),
-            ),
         ]
 
 
@@ -77,12 +94,12 @@ def _faults(where: str, part: Sequence[Any], attempt: Callable[[], None]) -> lis
         if not written_in(error, project.home()):  # a part's own words
             return [str(error)]
         return [_sentence(where, part, error)]
-    except Exception as error:  # whatever a part's own code raises
+    except (Exception, SystemExit) as error:  # whatever a part's own code raises
         return [_sentence(where, part, error)]
     return []
 
 
-def _sentence(where: str, parts: Sequence[Any], error: Exception) -> str:
+def _sentence(where: str, parts: Sequence[Any], error: BaseException) -> str:
     keys = [f"{key}={value}" for key, value in parts[0].items() if not key.startswith("_")]
     keys += [each["_target_"] for each in parts[1:] if isinstance(each, Mapping)]
     what = f"{parts[0]['_target_']}{' with ' if keys else ''}{', '.join(keys)}"
@@ -102,6 +119,8 @@ def _try_model(config: Config, shape: tuple[int, int, int], classes: int) -> Non
                 f"{config.model['_target_']} gives {_shaped(logits)} for images of "
                 f"{_shaped(images)}; it must give one number for each class, {wanted}."
             )
+    if not logits.is_floating_point():
+        raise Refused(f"{config.model['_target_']} gives {logits.dtype}; logits are real numbers.")
     if not logits.requires_grad:
         raise Refused(f"{config.model['_target_']} has no parameter that its output depends on.")
     logits.sum().backward()
@@ -158,6 +177,8 @@ def _try_schedule(part: Mapping[str, Any], epochs: int, steps: int) -> None:
         )
     if not np.isfinite(rates).all():
         raise Refused(f"{part['_target_']} gives a rate that is no finite number.")
+    if (rates < 0).any():
+        raise Refused(f"{part['_target_']} gives a rate below 0, which would climb the loss.")
 
 
 def _try_loss(part: Mapping[str, Any], classes: int) -> None:
@@ -173,16 +194,6 @@ def _try_loss(part: Mapping[str, Any], classes: int) -> None:
     if not found.requires_grad:
         raise Refused(f"{part['_target_']} does not depend on the logits that it is given.")
     found.mean().backward()
-
-
-def _try_exclude(config: Config, shape: tuple[int, int, int], classes: int) -> None:
-    pattern = config.optimizer.get("exclude")
-    if pattern is None:
-        return
-    model = assemble(config, shape, classes)
-    if not without_decay(model, pattern):
-        names = few([name for name, _ in model.named_parameters()])
-        raise Refused(f"exclude={pattern} is in no parameter's name. There are {names}.")
 
 
 def _try_optimizer(part: Mapping[str, Any]) -> None:

@@ -48,6 +48,6 @@ class CnnlabSweeper(Sweeper):
             text for text in self.config.hydra.overrides.hydra if not text.startswith("hydra.mode=")
         ]
         planned = plan.make(tuple(hydras), tuple(arguments))
-        plan.make.cache_clear()  # it knows which runs are missing, and soon they are not
+        plan.forget()  # it knows which runs are missing, and soon they are not
         train_missing(planned, self.launcher)
         return []

@@ -9,8 +9,9 @@ from conftest import SMALL
 from cnnlab.config import compose
 from cnnlab.config.schema import validate
 from cnnlab.core.errors import Refused
-from cnnlab.planning import plan
+from cnnlab.planning import grid, plan
 from cnnlab.planning.expansion import expand
+from cnnlab.records.identity import settings
 
 NET = """
 import torch
@@ -53,7 +54,8 @@ def write(tmp_path):
             path.write_text(textwrap.dedent(text).replace("MINE", mine), encoding="utf-8")
         compose._register.cache_clear()
         compose._own_groups.cache_clear()
-        plan.make.cache_clear()
+        plan.forget()
+        grid._composed.cache_clear()
         return mine
 
     yield written
@@ -140,7 +142,7 @@ def test_an_own_option_counts_before_one_that_ships_and_is_said_to(write):
     write(conf__norm__bn="_target_: cnnlab.parts.norm.bn.bn\neps: 0.1\nmomentum: 0.1\n")
     found = plan.make((), (*SMALL, "norm=bn,none"))
     assert found.runs[0].job.config.norm["eps"] == 0.1
-    (note,) = found.notes
+    (note,) = found.replaced
     assert note.startswith("norm=bn: ")
     assert "conf/norm/bn.yaml, in cnnlab's place" in note
 
@@ -341,7 +343,7 @@ def test_a_model_is_given_things_under_the_names_that_its_code_has(write):
     [
         ("{num_clases: classes}", "there is no 'num_clases'. Nearest: num_classes"),
         ("{num_classes: clases}", "there is no 'clases'. Nearest: classes"),
-        ("classes", "there is no ''"),
+        ("classes", "write pairs"),
     ],
 )
 def test_names_that_a_model_is_not_given_are_refused(write, given, part):
@@ -352,3 +354,71 @@ def test_names_that_a_model_is_not_given_are_refused(write, given, part):
 def test_validation_of_a_config_needs_nothing_but_the_config(net):
     (job,) = jobs("model=net", "attention=gate")
     assert validate(job.config.plain()) == job.config
+
+
+# --- what a file may not do, however it is written
+
+
+EVIL = "{x: {_target_: shutil.copyfile, src: conf, dst: copied}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "typed", "key"),
+    [
+        ("sweeps__evil", f"hydra: {{callbacks: {EVIL}}}", "sweeps=evil", "callbacks"),
+        ("conf__config", f"hydra: {{callbacks: {EVIL}}}", "norm=bn", "callbacks"),
+        (
+            "conf__norm__evil",
+            f"# @package _global_\nhydra: {{callbacks: {EVIL}}}\n", "norm=evil", "callbacks",
+        ),
+        ("sweeps__evil", "hydra: {job_logging: {version: 2}}", "sweeps=evil", "job_logging"),
+        ("sweeps__evil", "hydra: {hydra_logging: {version: 1}}", "sweeps=evil", "hydra_logging"),
+        ("sweeps__evil", "hydra: {job: {env_set: {LD_PRELOAD: x}}}", "sweeps=evil", "job.env_set"),
+        ("sweeps__evil", "hydra: {launcher: {_target_: os.system}}", "sweeps=evil", "launcher"),
+        ("conf__hydra__job_logging__cnnlab", "version: 1", "norm=bn", "hydra"),
+    ],
+)  # fmt: skip
+def test_a_file_cannot_make_hydra_call_something(write, name, text, typed, key, tmp_path):
+    write(**{name: text})
+    found = refused(typed, "plan=true")
+    assert key in found, found
+    assert not (tmp_path / "copied").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "typed", "part"),
+    [
+        ({"conf__depth__1": "a: 1", "conf__depth__none": "{}"}, (), "Hydra reads 1 as a value"),
+        ({"conf__gate__true": "a: 1"}, (), "Hydra reads true as a value"),
+        ({"conf__epochs__few": "a: 1"}, (), "conf/epochs/: epochs is the name of a key"),
+        ({"conf__shape__round": "a: 1"}, (), "conf/shape/: shape is the name of a key"),
+        ({"conf__config": "defaults:\n  - norm: 3\n"}, (), "an option is a text"),
+        ({"conf__config": "own: {a: 1}\n"}, (), "own: no such key"),
+        ({"conf__norm__five": "_target_: 5\n"}, ("norm=five",), "must name a function"),
+        ({"conf__model__five": "_target_: [x]\n"}, ("model=five",), "must name a function"),
+        ({"MINE": "import torch\nclass Net(torch.nn.Modul):\n    pass\n",
+          "conf__model__own": "_target_: MINE.Net\n"}, ("model=own",), "line 2: AttributeError"),
+        ({"MINE": "import sys\nclass f:\n    def __init__(self):\n        sys.exit()\n",
+          "conf__model__own": "_target_: MINE.f\n"}, ("model=own",), "line 4: SystemExit"),
+        ({"MINE": "def f(epochs, steps):\n    return [-0.1] * epochs * steps\n",
+          "conf__lr__own": "_target_: MINE.f\n"}, ("lr=own",), "gives a rate below 0"),
+    ],
+)  # fmt: skip
+def test_names_and_values_that_mean_something_else_are_refused(write, files, typed, part):
+    write(**files)
+    found = refused(*typed)
+    assert part in found, found
+
+
+def test_an_option_that_comes_to_mean_other_code_is_another_variant(write):
+    """Seeds of the one are never pooled with seeds of the other."""
+    write(MINE=NET)
+    (before,) = plan.make((), (*SMALL, "norm=ln", "name=q")).runs
+    write(conf__norm__ln="_target_: MINE.none\n")
+    (after,) = plan.make((), (*SMALL, "norm=ln", "name=q")).runs
+    rows = [
+        settings(run.job.config.plain(), run.job.choices, run.fingerprint)
+        for run in (before, after)
+    ]
+    assert before.run_id != after.run_id
+    assert rows[0] != rows[1]

@@ -433,7 +433,7 @@ def test_a_damaged_copy_of_mnist_is_downloaded_again(server, monkeypatch, tmp_pa
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own."""
     monkeypatch.setattr(loading, "_loaded", {})
-    plan.make.cache_clear()
+    plan.forget()
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_a_plan_tells_what_there_is_once_the_images_are_here(cifar):
         dict.fromkeys(METRICS, 1), dict.fromkeys(TIMING, 1), {}
     )
     made.write()
-    plan.make.cache_clear()
+    plan.forget()
     here = plan.make((), (*typed, "plan=true"))
     assert [run.state for run in here.runs] == ["partly trained", "pending"]
     assert [run.run_id for run in here.runs] == [run.run_id for run in made.runs]

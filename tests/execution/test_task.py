@@ -14,7 +14,7 @@ from cnnlab.records.writer import Record
 @pytest.fixture
 def planned():
     """Two runs of one structure."""
-    plan.make.cache_clear()
+    plan.forget()
     return plan.make((), ("name=mine", *SMALL, "epochs=1", "lr.base=0.01,0.02"))
 
 

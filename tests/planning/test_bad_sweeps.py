@@ -39,7 +39,7 @@ def at_most(seconds):
 
 def fault_of(*arguments, hydras=(), folder="."):
     """The one sentence with which a command is refused."""
-    plan.make.cache_clear()
+    plan.forget()
     before = tree(folder)
     with at_most(5), pytest.raises(Refused) as refused:
         plan.make(tuple(hydras), (*SMALL, *arguments))
@@ -282,7 +282,7 @@ def test_a_named_sweep_with_other_settings_gets_a_name_that_says_so():
     begun("sweeps=bn_lr", "epochs=3")
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=2"))
     assert other.name == "bn_lr-epochs-2"
-    plan.make.cache_clear()
+    plan.forget()
     assert plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=3")).name == "bn_lr"
 
 

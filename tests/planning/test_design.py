@@ -303,7 +303,7 @@ def test_a_grid_that_is_a_list_is_refused_with_how_to_write_it(sweep_file):
 def _forget():
     compose._register.cache_clear()
     grid._composed.cache_clear()
-    plan.make.cache_clear()
+    plan.forget()
 
 
 def test_a_sweep_file_has_all_that_the_command_line_has(sweep_file):

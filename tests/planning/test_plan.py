@@ -105,7 +105,7 @@ def test_a_sweep_that_an_earlier_version_named_is_found_and_continued():
     old = planned.outputs / name
     finish(replace(planned.runs[0], directory=old / planned.runs[0].directory.name))
     replace(planned, folder=old).write()
-    plan.make.cache_clear()
+    plan.forget()
     again = plan.make((), typed)
     assert again.folder == old
     assert [run.state for run in again.runs] == ["done", "pending"]
@@ -115,7 +115,7 @@ def test_two_sweeps_whose_short_hashes_are_equal_get_folders_of_their_own():
     one = plan.make((), (*SMALL, "norm=bn,none"))
     other = plan.make((), (*SMALL, "norm=bn,gn"))
     replace(other, folder=one.folder).write()  # as if it had the same four digits
-    plan.make.cache_clear()
+    plan.forget()
     again = plan.make((), (*SMALL, "norm=bn,none"))
     assert again.name.startswith(one.name)
     assert len(again.name) == len(one.name) + 4
@@ -142,7 +142,7 @@ def test_finished_and_failed_runs_are_not_pending_but_with_retry_failed_ones_are
     runs = plan.make((), command).runs
     for run, status in zip(runs, ("done", "diverged", "failed"), strict=False):
         finish(run, status)
-    plan.make.cache_clear()
+    plan.forget()
     again = plan.make((), command)
     assert [run.state for run in again.runs] == ["done", "diverged", "failed", "pending"]
     assert [run.run_id for run in again.pending] == [runs[3].run_id]
@@ -157,7 +157,7 @@ def test_a_run_with_a_finished_epoch_is_partly_trained_and_pending():
     row = dict.fromkeys(METRICS, 1)
     begun = writer.open_record(run.directory, run.run_id)
     begun.add(row, dict.fromkeys(TIMING, 1), {})
-    plan.make.cache_clear()
+    plan.forget()
     (again,) = plan.make((), command).pending
     assert (again.state, again.epoch, again.directory) == ("partly trained", 1, run.directory)
 
@@ -175,7 +175,7 @@ def test_a_damaged_result_is_not_taken_for_a_finished_run():
     finish(run)
     path = run.directory / "result.json"
     path.write_text(path.read_text()[:-20])
-    plan.make.cache_clear()
+    plan.forget()
     (again,) = plan.make((), command).pending
     assert again.directory != run.directory  # whoever can repair it still has it
     assert plan.make((), command).notes == (
@@ -216,7 +216,7 @@ def test_a_sweep_file_with_other_settings_gets_a_folder_of_its_own():
     other = plan.make((), (*SMALL, "sweeps=bn_lr", "epochs=1"))
     assert (first.name, other.name) == ("bn_lr", "bn_lr-epochs-1")
     assert {run.directory.parent for run in other.runs} == {other.folder}
-    plan.make.cache_clear()
+    plan.forget()
     assert plan.make((), (*SMALL, "sweeps=bn_lr", "lr=0.01")).name == "bn_lr"
 
 

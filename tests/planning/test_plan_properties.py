@@ -60,7 +60,7 @@ def test_each_run_is_planned_once_in_an_order_that_stays(values):
         size *= len(each)
     assert len({run.run_id for run in found.runs}) == len(found.runs) == size
     assert len({run.directory for run in found.runs}) == size
-    plan.make.cache_clear()
+    plan.forget()
     assert [run.run_id for run in made(values).runs] == [run.run_id for run in found.runs]
     assert len({repr(run.job.config) for run in found.runs}) == size
 

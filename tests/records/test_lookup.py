@@ -20,7 +20,7 @@ MINE = (*SMALL, "epochs=2", "name=mine")
 
 
 def planned(*arguments):
-    plan.make.cache_clear()
+    plan.forget()
     return plan.make((), (*MINE, *arguments))
 
 
@@ -221,7 +221,7 @@ def test_a_real_run_says_what_it_leaves_alone_and_changes_none_of_it(tmp_path):
     assert {path: after.get(path) for path in before} == before
     fresh = folder / f"{run.directory.name}-2"
     assert read_result(fresh)["status"] == "done"
-    plan.make.cache_clear()
+    plan.forget()
     (again,) = plan.make((), MINE).runs
     assert (again.state, again.directory) == ("done", Path("outputs/mine") / fresh.name)
 

@@ -19,7 +19,7 @@ from cnnlab.records.writer import open_record
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
     """Plans a sweep and writes the records that training would leave; nothing is trained."""
-    plan.make.cache_clear()
+    plan.forget()
     planned = plan.make((), (*SMALL, "name=mine", *arguments))
     planned.write()
     for run in planned.runs:

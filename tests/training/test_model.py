@@ -376,7 +376,7 @@ class Net(nn.Module):
     def forward(self, x):
         if self.training:
             x = x * (1 + 0.1 * random.random() + 0.1 * np.random.rand())
-        return self.last(self.dropout(x.flatten(1)))
+        return self.last(nn.functional.dropout(self.dropout(x.flatten(1))))
 """
 
 
@@ -401,6 +401,8 @@ def test_a_model_that_draws_from_global_generators_repeats_also_after_an_interru
     second.restore(0, first.snapshot(0))
     before = torch.get_rng_state()
     assert torch.equal(second.epoch(2, lambda step: None)[0], losses[1])
+    checked = [each.evaluate(each.supply.val)[0] for each in (whole, second)]
+    assert torch.equal(*checked)  # its second dropout draws in validation too
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(Unstackable, match=r"draws from a generator|as one of two"):
         tried(assemble(config, data.shape, len(data.classes)), data.shape)

@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import importlib
 import inspect
 import math
 import types
@@ -524,3 +525,42 @@ def test_runs_whose_models_differ_are_not_trained_as_one_whoever_gave_them_toget
     assert together[0] == alone[0]
     assert together[1].final_train_loss == pytest.approx(alone[1].final_train_loss, abs=1e-5)
     assert together[0].final_train_loss != pytest.approx(together[1].final_train_loss, abs=1e-3)
+
+
+OWN_STATE = """
+from torch import nn
+
+TABLE = {}
+
+
+class InTable(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        TABLE[len(TABLE)] = scale
+        self.last = nn.Linear(432, 4)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * TABLE[len(TABLE) - 1]
+
+
+class InClass(nn.Module):
+    scales = []
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scales.append(scale)
+        self.last = nn.Linear(432, 4)
+
+    def forward(self, x):
+        return self.last(x.flatten(1)) * self.scales[-1]
+"""
+
+
+@pytest.mark.parametrize("name", ["InTable", "InClass"])
+def test_what_a_file_or_a_class_holds_keeps_models_apart(name, tmp_path, monkeypatch):
+    """Each model was read when its own value was there."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"state_{name}.py").write_text(OWN_STATE)
+    kind = getattr(importlib.import_module(f"state_{name}"), name)
+    one, other = (structure(kind(scale)) for scale in (1.0, 3.0))
+    assert one != other
