@@ -235,11 +235,7 @@ def _check_hydra(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
         for each in overrides
         if each.lstrip("+~").startswith(("hydra.", "hydra/"))
     )
-    logging = {
-        key: _read(project.shipped("conf") / "hydra" / key / "cnnlab.yaml")
-        for key in ("hydra_logging", "job_logging")
-    }
-    expected = {"callbacks": {}, "env": {}, "job.env_set": {}, "job.env_copy": [], **logging}
+    expected = {"callbacks": {}, "env": {}, "job.env_set": {}, "job.env_copy": [], **_logging()}
     found = [key for key, value in expected.items() if _at(hydra, key) not in (value, None)]
     found += [path for path in _targets(hydra) if path not in _LAUNCHING]
     found += [path for path, value in _LAUNCHING.items() if _at(hydra, path) != value]
@@ -253,6 +249,15 @@ def _check_hydra(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
 
 _LAUNCHING = {"launcher._target_": LAUNCHER, "sweeper._target_": SWEEPER}
 """Where Hydra's own settings name something to be called, and what."""
+
+
+@cache
+def _logging() -> dict[str, Any]:
+    """How Hydra's loggers are set up."""
+    return {
+        key: _read(project.shipped("conf") / "hydra" / key / "cnnlab.yaml")
+        for key in ("hydra_logging", "job_logging")
+    }
 
 
 def _at(node: Any, path: str) -> Any:

@@ -135,6 +135,7 @@ def _keys_of(
     return create_model(target, __config__=ConfigDict(CLOSED, strict=True), **keys)
 
 
+@cache
 def _arguments(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """A function's arguments that have a name of their own."""
     try:
@@ -221,6 +222,8 @@ def _check_trusted(module: str, home: Path) -> None:
         return
     if any(module == name or module.startswith(f"{name}.") for name in project.packages()):
         return
+    if top in ("conf", "data", "outputs", "sweeps"):  # what lies there may come from elsewhere
+        raise Refused(f"names what is in {top}/; parts are files beside that folder.")
     mine = PathFinder.find_spec(top, [str(home)])
     if mine is None or not _lies_in(mine, home):
         here = sorted(path.stem for path in home.glob("*.py"))

@@ -29,7 +29,12 @@ def shipped(name: str) -> Path:
 
 def conf() -> Path:
     """The folder of the project's own options; it need not exist."""
-    return Path(os.environ.get(CONF_VARIABLE) or "conf").resolve()
+    return _resolved(os.environ.get(CONF_VARIABLE) or os.path.join(os.getcwd(), "conf"))
+
+
+@cache
+def _resolved(path: str) -> Path:
+    return Path(path).resolve()
 
 
 def choose(folder: str | None) -> None:

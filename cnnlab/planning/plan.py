@@ -167,8 +167,13 @@ class Plan:
 
     @property
     def project(self) -> str | None:
-        """The folder of the project whose parts the runs have; None where all are installed."""
+        """The folder of the project whose parts the runs have.
+
+        None where all are installed, or the records lie in that folder: they go where it goes.
+        """
         home = project.home()
+        if home in self.folder.resolve().parents:
+            return None
         files = {name for run in self.runs for name in sources_of(run.job.config)}
         own = any((home / name).exists() for name in files if not name.startswith("cnnlab/"))
         return str(home) if own else None

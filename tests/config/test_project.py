@@ -169,6 +169,7 @@ def test_a_broken_sweep_stops_only_the_command_that_names_it(write):
         ("MINE.os.system", "cannot be imported"),
         ("MINE.run", "is written in subprocess"),
         ("MINE.Path", "is written in pathlib"),
+        ("data.archive.norm", "names what is in data/"),
         ("MINE.nrom", "Nearest: norm"),
         ("MINE.number", "is no function"),
         ("elsewhere.norm", "there is no elsewhere.py"),
