@@ -323,7 +323,8 @@ LIGHT = ("data", "lr")
 def _checked_part(group: str, where: str, part: Any, faults: list[str]) -> dict[str, Any]:
     """A part's config with numbers in their types; faults are appended."""
     if not isinstance(part, Mapping):
-        faults.append(f"{where}={part}: must be a part with a _target_.")
+        named = " Each operation has a name of its own above its _target_." * (group == "augment")
+        faults.append(f"{where}={part}: must be a part with a _target_.{named}")
         return {}
     target = part.get("_target_")
     try:

@@ -6,6 +6,7 @@ checked against the annotations of the function's arguments.
 
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -177,6 +178,7 @@ def located(target: str) -> Callable[..., Any]:
     if target.split(".")[0] == "cnnlab" and target.split(".")[1] in GROUPS:
         raise Refused(f"has moved; write _target_: cnnlab.parts.{target.removeprefix('cnnlab.')}.")
     _check_trusted(module, project.home())
+    here = os.getcwd()
     try:
         imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever a file of the user's does
@@ -186,6 +188,8 @@ def located(target: str) -> Callable[..., Any]:
         instead = f" What it had is in {now} now." if now else ""
         place = written_in(error, project.home())
         raise Refused(f"cannot be imported{place}: {one_line(error)}.{instead}") from error
+    finally:
+        os.chdir(here)  # a file that goes elsewhere takes no record along
     names = [each for each in vars(imported) if not each.startswith("_")]
     if not hasattr(imported, name):
         raise Refused(f"cannot be imported: {module} has no {name}.{nearest(name, names)}")

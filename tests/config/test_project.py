@@ -399,6 +399,7 @@ def test_a_file_cannot_make_hydra_call_something(write, name, text, typed, key, 
         ({"conf__model__five": "_target_: [x]\n"}, ("model=five",), "must name a function"),
         ({"MINE": "import torch\nclass Net(torch.nn.Modul):\n    pass\n",
           "conf__model__own": "_target_: MINE.Net\n"}, ("model=own",), "line 2: AttributeError"),
+        ({"conf__augment__own": "_target_: MINE.f\n"}, ("augment=own",), "has a name of its own"),
         ({"MINE": "import sys\nclass f:\n    def __init__(self):\n        sys.exit()\n",
           "conf__model__own": "_target_: MINE.f\n"}, ("model=own",), "line 4: SystemExit"),
         ({"MINE": "def f(epochs, steps):\n    return [-0.1] * epochs * steps\n",
@@ -423,3 +424,13 @@ def test_an_option_that_comes_to_mean_other_code_is_another_variant(write):
     ]
     assert before.run_id != after.run_id
     assert rows[0] != rows[1]
+
+
+def test_a_file_that_goes_to_another_folder_takes_no_record_along(write, tmp_path):
+    write(
+        MINE="import os\nos.chdir('/')\nfrom torch import nn\ndef f(channels):\n"
+        "    return nn.Identity()\n",
+        conf__norm__own="_target_: MINE.f\n",
+    )
+    (run,) = plan.make((), (*SMALL, "norm=own")).runs
+    assert run.directory.resolve().parents[2] == tmp_path
