@@ -89,6 +89,7 @@ def completions(installed, cwd, word):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_new_project_trains_and_an_edited_network_is_outdated(installed, tmp_path):
     ran(installed, "cnnlab", "new", "mine", cwd=tmp_path)
     mine = tmp_path / "mine"

@@ -204,6 +204,7 @@ def test_a_diverged_run_is_counted_and_not_trained_again(tmp_path):
         assert again.returncode == 1
 
 
+@pytest.mark.slow
 def test_runs_that_diverged_for_one_reason_are_told_once(tmp_path):
     typed = ("-m", "lr=1e20,1e21", "seeds=3", *QUICK, "hydra.launcher.workers=1", "name=d")
     done = command("run", *typed, cwd=tmp_path)
@@ -217,6 +218,7 @@ def test_runs_that_diverged_for_one_reason_are_told_once(tmp_path):
     assert "Diverged: 6 runs (lr=1e+20 seeds 0-2; lr=1e+21 seeds 0-2): the loss" in told
 
 
+@pytest.mark.slow
 def test_a_single_run_that_diverged_says_so_each_time(tmp_path):
     for _ in range(2):
         done = command("run", "lr=1e20", *QUICK, cwd=tmp_path)

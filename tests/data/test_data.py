@@ -281,6 +281,7 @@ joblib.Parallel.__call__ = swapped
 """
 
 
+@pytest.mark.slow
 def test_images_that_change_between_plan_and_training_are_not_trained_on(tmp_path):
     """Under a launcher whose processes read them again."""
     for seed, name in enumerate(["mine", "other"]):

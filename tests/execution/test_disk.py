@@ -95,6 +95,7 @@ def test_a_disk_that_fills_up_costs_no_finished_epoch(disk, tmp_path, whole):
     assert list(sweep.folder.glob("*/checkpoint")) == []
 
 
+@pytest.mark.slow
 def test_files_that_may_not_grow_are_a_full_disk_too(tmp_path, whole):
     """A limit of 100 kB a file: best.safetensors fits in, a checkpoint does not."""
 

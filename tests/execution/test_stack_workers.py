@@ -194,6 +194,7 @@ def test_each_runs_log_tells_of_its_own_first_loss(raising):
     assert len(re.findall(r"seed=\d: The first loss is", raising.printed())) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_costs_the_stack_its_time_and_then_only_itself(tmp_path):
     """A stack has the time of all its runs; then each has its own."""
     limits = ("hydra.launcher.stack=2", "hydra.launcher.timeout=3")

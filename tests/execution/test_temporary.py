@@ -63,6 +63,7 @@ def short():
         yield Path(folder)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_nothing_once_another_one_has_run(short, tmp_path):
     typed = ("norm=bn,none", *SMALL, "epochs=60")
     sweep = Sweep(tmp_path, typed, environment={"TMPDIR": str(short)})

@@ -215,6 +215,7 @@ def test_a_killed_worker_costs_its_run_one_try(tmp_path, undisturbed):
         assert_equal(folder, undisturbed[norm][0])
 
 
+@pytest.mark.slow
 def test_a_killed_fork_server_costs_each_run_one_try(tmp_path, undisturbed):
     """The process that workers come from: the system may choose it when memory runs out."""
     sweep = Sweep(tmp_path, LONG)

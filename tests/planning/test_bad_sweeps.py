@@ -309,6 +309,7 @@ def test_the_command_exits_with_2_and_leaves_nothing(typed, told, tmp_path):
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_the_command_refuses_another_sweep_of_the_same_name(tmp_path):
     first = command("run", *SMALL, "epochs=1", "name=mine", cwd=tmp_path)
     assert first.returncode == 0, first.stderr

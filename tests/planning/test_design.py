@@ -267,6 +267,7 @@ def test_an_unknown_option_in_a_folder_is_refused_with_the_nearest(folders):
     assert "Nearest: mine/slow" in fault
 
 
+@pytest.mark.slow
 def test_options_in_folders_are_trained_each_in_its_own_directory(folders, tmp_path):
     done = command("run", "norm=mine/slow,mine/fast", *SMALL, "epochs=1", "name=f", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

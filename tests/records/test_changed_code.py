@@ -57,7 +57,10 @@ def only(folder):
     return result
 
 
-@pytest.mark.parametrize("launcher", ["hydra.launcher.workers=1", "hydra/launcher=basic"])
+@pytest.mark.parametrize(
+    "launcher",
+    ["hydra.launcher.workers=1", pytest.param("hydra/launcher=basic", marks=pytest.mark.slow)],
+)
 def test_a_run_whose_models_file_was_edited_is_trained_anew(project, launcher):
     typed(project, launcher)
     old = only(project / "outputs/s")
@@ -97,6 +100,7 @@ def test_an_outdated_record_whose_run_another_sweep_trained_anew_is_set_aside(pr
     assert f"{only(project / 'outputs/t')['best_val_accuracy']:.4f}" in done.stdout
 
 
+@pytest.mark.slow
 def test_kept_as_they_are_old_numbers_are_not_pooled_with_new_ones_without_a_word(project):
     typed(project, "norm=bn,none")
     without_bias(project)
@@ -138,6 +142,7 @@ def test_code_that_changed_after_the_plan_is_seen_when_the_run_begins(project):
     assert f"another code of {MODEL}" in (record / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_set_an_old_record_aside_once(project):
     arguments = (*RUN[:-1], "norm=bn,none")
     told = {"environment": {"PYTHONPATH": str(project)}}
