@@ -113,6 +113,7 @@ def test_files_that_may_not_grow_are_a_full_disk_too(tmp_path, whole):
     assert_whole(sweep, whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_all_runs_are_done_is_told_too(tmp_path, whole):
     """No room for the last plan.json: the runs are done all the same."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -76,6 +76,7 @@ def test_both_commands_tell_of_all_runs_and_leave_nothing_behind(twice):
     assert list(sweeps[0].place.rglob("*.part-*")) == []
 
 
+@pytest.mark.slow
 def test_two_sweeps_that_share_runs_train_those_once(tmp_path, alone):
     sweeps = [
         Sweep(tmp_path, ("norm=bn,none", f"lr=0.003,{rate}", *GRID[2:]), name, output=name)

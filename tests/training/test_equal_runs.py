@@ -108,6 +108,7 @@ class Plain(nn.Module):
 '''
 
 
+@pytest.mark.slow
 def test_a_new_model_that_knows_nothing_of_stacks_trains_in_one_by_the_command(tmp_path):
     for name in ("cnnlab", "conf", "hydra_plugins", "sweeps"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
