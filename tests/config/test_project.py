@@ -434,3 +434,11 @@ def test_a_file_that_goes_to_another_folder_takes_no_record_along(write, tmp_pat
     )
     (run,) = plan.make((), (*SMALL, "norm=own")).runs
     assert run.directory.resolve().parents[2] == tmp_path
+
+
+def test_weight_decay_is_left_off_by_name_where_any_variant_has_such_a_parameter():
+    """norm=none has no norm to leave out, norm=bn has."""
+    runs = plan.make((), (*SMALL, "norm=bn,none", "optimizer.exclude=norm")).runs
+    assert len({run.run_id for run in runs}) == 2
+    assert "There are conv1.weight; conv1.bias;" in refused("norm=none", "optimizer.exclude=norm")
+    assert "optimizer.exclude" in refused("optimizer.exclude='('")

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from cnnlab.training.trainer import _clipped, losses_of
+from cnnlab.training.trainer import _clipped, losses_of, without_decay
 
 CROSS_ENTROPY = {"_target_": "cnnlab.parts.loss.cross_entropy.cross_entropy"}
 
@@ -30,3 +30,11 @@ def test_each_variants_gradient_is_clipped_as_by_pytorch():
         torch.nn.utils.clip_grad_norm_(own, limit)
         for each, parameter in zip(found, own, strict=True):
             torch.testing.assert_close(each[slot], parameter.grad, rtol=1e-12, atol=0)
+
+
+def test_weight_decay_is_left_off_by_a_parameters_name_or_its_layers():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    assert without_decay(model, None) == set()
+    assert without_decay(model, "norm") == {"1.weight", "1.bias"}
+    assert without_decay(model, "norm|bias") == {"0.bias", "1.weight", "1.bias"}
+    assert without_decay(model, "^0") == {"0.weight", "0.bias"}
