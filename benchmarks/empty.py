@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 from cnnlab.config.compat import hydra_options
-from cnnlab.config.compose import PRIMARY, register
+from cnnlab.config.defaults import PRIMARY, register
 from cnnlab.config.launcher import Limits
 from cnnlab.core import project
 from cnnlab.execution.hydra_files import HydraFiles

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
+from cnnlab.config.checking import validate
 from cnnlab.config.compose import compose
-from cnnlab.config.schema import Config, validate
+from cnnlab.config.schema import Config
 from cnnlab.data.batches import Supply
 from cnnlab.data.dataset import Data
 from cnnlab.parts.data.npz import npz

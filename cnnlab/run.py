@@ -22,8 +22,9 @@ import hydra
 from omegaconf import DictConfig
 
 from cnnlab.config.compat import arguments_parser, hydra_options
-from cnnlab.config.compose import PRIMARY, groups, options, register
+from cnnlab.config.defaults import PRIMARY, register
 from cnnlab.config.launcher import SETTINGS
+from cnnlab.config.options import groups, options
 from cnnlab.config.schema import described
 from cnnlab.core import project
 from cnnlab.core.console import ending, labelled, meanwhile

@@ -16,8 +16,9 @@ import torch
 from kill import Sweep, alive
 from omegaconf import OmegaConf
 
+from cnnlab.config.checking import validate
 from cnnlab.config.compose import compose
-from cnnlab.config.schema import Config, validate
+from cnnlab.config.schema import Config
 from cnnlab.planning.grammar import normalise
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,11 +1,10 @@
 """The configs: what may be set, of which type, in which unit, within which limits.
 
-`Config` is of one run, `Command` of the sweep as a whole. `validate` and `command_of` refuse what
-is not allowed, all faults at once. A part's own keys are checked by its function (`targets`).
+`Config` is of one run, `Command` of the sweep as a whole; `checking` refuses what is not allowed. A
+part's own keys are checked by its function (`targets`).
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,17 +13,13 @@ from pydantic import (
     AfterValidator,
     Field,
     Strict,
-    TypeAdapter,
-    ValidationError,
 )
 from pydantic.dataclasses import dataclass
 
-from cnnlab.config.compose import GROUPS, options, own_groups
 from cnnlab.config.keys import Key
-from cnnlab.config.targets import ALIASES, keys_of, taken
-from cnnlab.core.errors import Refused, nearest, unknown_key
+from cnnlab.config.options import GROUPS
+from cnnlab.core.errors import nearest
 from cnnlab.core.files import writable
-from cnnlab.core.formats import as_typed
 from cnnlab.core.limits import CLOSED, Count, Positive, Seed
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -44,6 +39,7 @@ def _known_device(device: str) -> str:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a sweep's name looks like: it is the name of a folder."""
+
 
 RESERVED = {
     "index.html": "the list of all sweeps",
@@ -198,14 +194,17 @@ class Config:
 COMMAND = tuple(field.name for field in fields(Command))
 """The keys that are the command's."""
 
+
 KEYS = {
     name: next((each for each in field.metadata if isinstance(each, Key)), Key())
     for name, field in Config.__pydantic_fields__.items()
 }
 """The keys of a run's config, each with what is to be known of it."""
 
+
 CROSS_ENTROPY = "cnnlab.parts.loss.cross_entropy.cross_entropy"
 """What every run was trained with before there was a group of losses."""
+
 
 BEFORE = {name: value for key in KEYS.values() for name, value in key.before.items()}
 """The keys that are younger than the first records, at the value that means what was done before.
@@ -221,166 +220,6 @@ def described() -> dict[str, str]:
     return {key: text for key, text in told.items() if key not in (*GROUPS, "own", "sweep")}
 
 
-_CONFIG, _COMMAND = TypeAdapter(Config), TypeAdapter(Command)
-
-
-def command_of(config: Mapping[str, Any]) -> Command:
-    """What a composed config says of the sweep as a whole.
-
-    Raises:
-        Refused: as `validate`
-    """
-    try:
-        return _COMMAND.validate_python({key: config.get(key) for key in COMMAND})
-    except ValidationError as error:
-        # Of `int | list | None` pydantic tells a fault for each; the first that fits is enough.
-        told = {}
-        for fault in error.errors():
-            told.setdefault(fault["loc"][0] if fault["loc"][0] == "seeds" else fault["loc"], fault)
-        raise Refused(_command_sentence(fault) for fault in told.values()) from error
-
-
-def _command_sentence(fault: Mapping[str, Any]) -> str:
-    where = ".".join(map(str, fault["loc"]))
-    if where.startswith("sweep.variants"):
-        reason = "a list; each variant has overrides, and may have published, a number a metric"
-        return f"{where}: {fault['msg']}. sweep.variants is {reason}."
-    if where.startswith("seeds"):
-        given = as_typed(fault["input"])
-        return f"seeds={given}: give a number from 1, or a list such as [3,4,11]."
-    if where.startswith("sweep.exclude"):
-        return f'{where}: write a list of texts: sweep.exclude=["norm=none lr=0.1"].'
-    return _sentence("", fault, [f"sweep.{field.name}" for field in fields(Design)])
-
-
-def validate(config: Mapping[str, Any]) -> Config:
-    """A composed config as `Config`, numbers in their types; the command's keys are left out.
-
-    Raises:
-        Refused: with every key that is unknown, missing, of a wrong type or outside its limits
-    """
-    try:
-        takes = taken(config["model"]).values()
-    except (Refused, KeyError, TypeError):  # said below, with what else is wrong with the model
-        takes = ()
-    own = [group for group in own_groups() if group in takes]  # others cannot change a result
-    faults = faults_of_keys(config)
-    checked = _without_own(config)
-    for group in (*GROUPS, *own):
-        part = config.get(group)
-        if group in own and part is None:
-            faults.append(
-                f"{group}: {config['model']['_target_']} takes it, and none is chosen. Choose "
-                f"{group}={','.join(options(group))}, or in conf/config.yaml its default."
-            )
-        elif not isinstance(part, Mapping):
-            faults.append(f"{group}={part}: must be one of {', '.join(options(group))}.")
-            checked.pop(group, None)
-        elif group == "augment":
-            checked[group] = {
-                name: _checked_part(group, f"{group}.{name}", each, faults)
-                for name, each in part.items()
-            }
-        else:
-            checked[group] = _checked_part(group, group, part, faults)
-    checked["own"] = {group: checked.pop(group) for group in own if group in checked}
-    if faults:
-        raise Refused(faults)
-    return _CONFIG.validate_python(checked)
-
-
-def _without_own(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that every run's config has, whatever groups a project adds."""
-    others = {*COMMAND, *own_groups()}
-    return {key: value for key, value in config.items() if key not in others}
-
-
-def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a composed config, but for the keys of parts whose code needs PyTorch."""
-    faults = [
-        f"{group}={config.get(group)}: must be one of {', '.join(options(group))}."
-        for group in GROUPS
-        if not isinstance(config.get(group), Mapping)
-    ]
-    known = [key for key in Config.__pydantic_fields__ if key != "own"]
-    if "own" in config:  # which holds a run's own groups, beside the keys that can be set
-        faults.append(unknown_key("own", known))
-    try:
-        _CONFIG.validate_python(_without_own(config))
-    except ValidationError as error:
-        told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
-        faults += [_sentence("", e, known) for e in told]
-    for group in LIGHT:
-        if isinstance(config.get(group), Mapping):
-            _checked_part(group, group, config[group], faults)
-    return faults
-
-
-LIGHT = ("data", "lr")
-"""The groups whose parts need no PyTorch until they are called: its import takes 2 s."""
-
-
-def _checked_part(group: str, where: str, part: Any, faults: list[str]) -> dict[str, Any]:
-    """A part's config with numbers in their types; faults are appended."""
-    if not isinstance(part, Mapping):
-        named = " Each operation has a name of its own above its _target_." * (group == "augment")
-        faults.append(f"{where}={part}: must be a part with a _target_.{named}")
-        return {}
-    target = part.get("_target_")
-    try:
-        model = keys_of(group, part)
-    except Refused as refused:
-        faults += [f"{where}._target_={target}: {fault}" for fault in refused.faults]
-        return dict(part)
-    fixed = {key: value for key, value in part.items() if key in ("_target_", ALIASES)}
-    numbers = {key: value for key, value in part.items() if key not in fixed}
-    try:
-        valid = model.model_validate(numbers).model_dump()
-        # -0.0 is 0.0: equal numbers are one run.
-        plain = {key: v + 0.0 if isinstance(v, float) else v for key, v in valid.items()}
-        return {**fixed, **plain}
-    except ValidationError as error:
-        known = list(model.model_fields)
-        faults += [_sentence(f"{where}.", fault, known) for fault in error.errors()]
-        return dict(part)
-
-
 def key_text(key: str) -> str:
     """A key as people type it: the base of the learning rate is `lr`."""
     return "lr" if key == "lr.base" else key
-
-
-PLAINER = {
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be a text; in a sweep file, with quotes",
-}
-"""What is said in place of pydantic's words, by the type of its error."""
-
-
-def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
-    """One of pydantic's errors in our words."""
-    key = prefix + ".".join(
-        str(part) for part in fault["loc"] if not str(part).startswith("function-")
-    )
-    kind, given = fault["type"], fault["input"]
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return unknown_key(key, [prefix + name for name in known])
-    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        group, dot, _ = key.partition(".")
-        where = f"; write it into the option's yaml below conf/{group}/" if dot else ""
-        return f"{key}: is missing{where}."
-    if given == "???":
-        return f"{key}: must be given; it has no default."
-    reason = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    reason = PLAINER.get(kind, reason)
-    if kind == "int_type" and isinstance(given, float):  # 1e3 is one for Hydra, 1000 is none
-        given = repr(given)
-        reason += ", without a point or an exponent"
-    if kind == "literal_error":
-        allowed = fault["ctx"]["expected"].replace("'", "")
-        reason = (
-            f"must be {allowed}.{nearest(str(given), allowed.replace(' or ', ', ').split(', '))}"
-        )
-    return f"{key_text(key)}={as_typed(given)}: {reason}{'' if reason.endswith('.') else '.'}"

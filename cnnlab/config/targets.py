@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 
-from cnnlab.config.compose import GROUPS, own_groups
+from cnnlab.config.options import GROUPS, own_groups
 from cnnlab.core import memory, project
 from cnnlab.core.errors import Refused, nearest, one_line, written_in
 from cnnlab.core.limits import CLOSED, Pattern

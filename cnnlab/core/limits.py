@@ -1,7 +1,7 @@
 """The types that a part's numbers may have, with their limits.
 
 A part's keyword-only arguments are its config; their annotations are checked before anything
-trains (see `config.schema.validate`). Use these names, or any `annotated_types` constraint. All
+trains (see `config.checking.validate`). Use these names, or any `annotated_types` constraint. All
 are strict: the text "3" is no number.
 """
 

@@ -12,8 +12,9 @@ from typing import Any, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cnnlab.config.compose import groups
-from cnnlab.config.schema import Command, command_of, validate
+from cnnlab.config.checking import command_of, validate
+from cnnlab.config.options import groups
+from cnnlab.config.schema import Command
 from cnnlab.core import events
 from cnnlab.core.console import logged_to
 from cnnlab.core.errors import one_line

@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnlab.config.compose import compose, faults_of_names, sweep
+from cnnlab.config.checking import command_of
+from cnnlab.config.compose import compose
+from cnnlab.config.defaults import sweep
 from cnnlab.config.launcher import SETTINGS, check, is_ours
-from cnnlab.config.schema import COMMAND, KEYS, Design, command_of
+from cnnlab.config.options import faults_of_names
+from cnnlab.config.schema import COMMAND, KEYS, Design
 from cnnlab.core.errors import Refused, no_such, unknown_key
 from cnnlab.core.formats import as_typed
 from cnnlab.planning.grammar import parsed, read

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from cnnlab.config.compose import groups, options, own_groups
+from cnnlab.config.options import groups, options, own_groups
 from cnnlab.config.schema import COMMAND, KEYS
 from cnnlab.core.errors import Refused, nearest, no_such
 

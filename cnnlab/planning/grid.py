@@ -11,16 +11,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from cnnlab.config.compose import compose, groups
-from cnnlab.config.schema import (
-    COMMAND,
-    Command,
-    Config,
-    Variant,
-    faults_of_keys,
-    key_text,
-    validate,
-)
+from cnnlab.config.checking import faults_of_keys, validate
+from cnnlab.config.compose import compose
+from cnnlab.config.options import groups
+from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text
 from cnnlab.config.targets import offered, taken
 from cnnlab.core import project
 from cnnlab.core.errors import Refused, nearest

@@ -3,23 +3,24 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cnnlab.config.compose import file_of, replaced
-from cnnlab.config.schema import KEYS, Command, key_text
+from cnnlab.config.options import file_of, replaced
+from cnnlab.config.schema import Command, key_text
 from cnnlab.core import memory, project
 from cnnlab.core.errors import Refused
 from cnnlab.core.formats import as_typed, short
-from cnnlab.data.dataset import Data
 from cnnlab.data.loading import described, load
+from cnnlab.planning.checks import faults_of_data, faults_of_jobs
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
+from cnnlab.planning.naming import factors_of, slug, unnamed
 from cnnlab.records import lookup, plan_file
-from cnnlab.records.identity import digest, run_id, settings
+from cnnlab.records.identity import run_id, settings
 from cnnlab.records.sources import changed, sources_of
 
 STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending", "unknown")
@@ -228,11 +229,11 @@ def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Pl
         raise Refused(memory.limited())
     faults = (
         expansion.faults
-        or _faults_of_data(expansion.data, described)
-        or _faults_of_jobs(expansion.jobs)
+        or faults_of_data(expansion.data, described)
+        or faults_of_jobs(expansion.jobs)
     )
     if not faults and not expansion.command.plan:  # a command that is refused downloads nothing
-        faults = _faults_of_data(expansion.data, load)
+        faults = faults_of_data(expansion.data, load)
     if faults:
         raise Refused(faults)
     jobs: dict[str, Job] = {}
@@ -241,7 +242,7 @@ def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Pl
     first = expansion.jobs[0].config
     outputs = Path(first.outputs).expanduser()
     blank = any(described(part).blank for part in expansion.data)
-    name = first.name or _unnamed(outputs, jobs, blank)
+    name = first.name or unnamed(outputs, jobs, blank)
     planned = _located(outputs / name, jobs, expansion)
     if owner := _owner(planned):
         raise Refused(
@@ -270,56 +271,6 @@ def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Pl
     )
 
 
-LONGEST = 35
-"""Characters of a name that nobody gave, without its hash."""
-
-
-def _unnamed(outputs: Path, jobs: Mapping[str, Job], blank: bool) -> str:
-    """The name of a sweep that nobody named; it depends on the runs alone.
-
-    Args:
-        outputs: the folder of all records
-        jobs: by run id
-        blank: whether the images, on which the ids depend, are not here yet
-
-    Its factors and a hash of its runs, `norm-x-lr-047c`; of a single variant what it is mostly
-    chosen by, `mnist-bn-lr-0.1-5e20`.
-    """
-    mark = digest(sorted(jobs))
-    earlier = f"adhoc-{mark[:8]}"  # as such sweeps were named before 0.3
-    if (outputs / earlier / "plan.json").exists():
-        return earlier
-    job = next(iter(jobs.values()))
-    factors = sorted(_factors([job.values for job in jobs.values()]), key=_place)
-    if factors:
-        stem = _joined([key_text(key).rpartition(".")[2] for key in factors], "-x-")
-    else:
-        rate = [f"lr-{as_typed(job.config.lr['base'])}"] if "base" in job.config.lr else []
-        stem = _joined([job.choices["data"], job.choices["norm"], *rate], "-")
-    if blank:
-        return f"{stem}-?"
-    known = plan_file.read(outputs / f"{stem}-{mark[:4]}" / "plan.json")
-    same = known is None or digest(sorted(run["run_id"] for run in known["runs"])) == mark
-    return f"{stem}-{mark[: 4 if same else 8]}"
-
-
-def _place(key: str) -> tuple[int, str]:
-    """Where a key stands in a config; those of a project's own groups come last."""
-    known, group = list(KEYS), key.partition(".")[0]
-    return known.index(group) if group in known else len(known), key
-
-
-def _joined(words: Sequence[str], between: str) -> str:
-    """As many of the words as such a name has room for, in signs that a folder's name may have."""
-    stem = "sweep"
-    for count in range(1, len(words) + 1):
-        text = between.join(words[:count]).replace("+", "")  # 1e+30
-        longer = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
-        if longer and len(longer) <= LONGEST:
-            stem = longer
-    return stem
-
-
 def _owner(planned: Plan) -> str | None:
     """Another project, which is still there, whose sweep lies where this one is to be."""
     earlier = plan_file.read(planned.folder / "plan.json") or {}
@@ -338,7 +289,7 @@ def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any
 
 def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Plan:
     """The plan of jobs whose records lie, or will lie, in a folder."""
-    factors = _factors([job.values for job in jobs.values()])
+    factors = factors_of([job.values for job in jobs.values()])
     command = expansion.command
     code = {identity: sources_of(job.config) for identity, job in jobs.items()}
     found, useless = lookup.find(
@@ -351,7 +302,7 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         if there is not None:
             state = (there.directory, there.result, there.epoch, there.changed, there.superseded)
         else:
-            fresh = lookup.free(folder / f"{_slug(job, factors)}-{identity[:8]}", identity)
+            fresh = lookup.free(folder / f"{slug(job, factors)}-{identity[:8]}", identity)
             state = (fresh, None)
         runs.append(Run(identity, job, data.fingerprint, *state, unknown=data.blank))
     known = {run.directory.name for run in runs}
@@ -365,50 +316,3 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
         folder.name, folder, factors, expansion.baseline, command,
         expansion.hydra, tuple(runs), tuple(notes.values()),
     )  # fmt: skip
-
-
-def _slug(job: Job, factors: Sequence[str]) -> str:
-    """A short readable directory name of what sets a run apart in its sweep."""
-    keys = [*factors, "seed"]
-    values = {**job.values, "seed": job.config.seed}
-    parts = [f"{key_text(key)}-{values[key]}" for key in keys if key in values]
-    text = "_".join(parts).replace("+", "")  # 1e+30
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
-
-
-def _factors(rows: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """The keys whose value differs between rows, or is given in some only."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return tuple(key for key in keys if len({row.get(key) for row in rows}) > 1)
-
-
-def _faults_of_data(
-    parts: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Data]
-) -> list[str]:
-    """What is wrong with the images, which `read` reads."""
-    faults = []
-    for part in parts:
-        try:
-            read(part)
-        except Refused as error:
-            faults += error.faults
-        except MemoryError as error:
-            faults.append(f"data: the images do not fit into memory: {error}.")
-    return faults
-
-
-def _faults_of_jobs(jobs: Sequence[Job]) -> list[str]:
-    """What is wrong with parts, of configs that are right by themselves."""
-    from cnnlab.training.trial import Trial
-
-    trial = Trial()
-    faults: dict[str, None] = {}
-    # The seeds of a variant share their parts.
-    variants = {tuple(map(id, job.config.parts.values())): job for job in jobs}
-    for job in variants.values():
-        config, data = job.config, described(job.config.data)
-        faults.update(dict.fromkeys(trial.faults(config, data)))
-        if config.evaluate_test and data.test is None:
-            fault = f"evaluate_test=true: data={job.choices['data']} has no test split."
-            faults.setdefault(fault)
-    return [*faults, *trial.unmatched()]

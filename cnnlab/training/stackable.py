@@ -16,7 +16,7 @@ from torch import nn
 
 from cnnlab.training.stack import Stack
 from cnnlab.training.structure import Unstackable, structure
-from cnnlab.training.trainer import losses_of, update_of
+from cnnlab.training.updates import losses_of, update_of
 
 
 def tried(model: nn.Module, shape: tuple[int, int, int]) -> None:

@@ -5,14 +5,12 @@ K variants, G groups of them that see the same images, N images of a batch, C H 
 
 import logging
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.func import vmap
 from torch.nn import functional as F
 
 from cnnlab.config.schema import Config
@@ -22,6 +20,7 @@ from cnnlab.data.batches import Images, Supply, evaluation, training
 from cnnlab.parts.layers.dropout import Dropout
 from cnnlab.training.compat import make_fx, mark_static
 from cnnlab.training.stack import Stack
+from cnnlab.training.updates import axes, clipped, losses_of, update_of, without_decay
 
 
 class Trainer:
@@ -192,10 +191,10 @@ class Trainer:
         used = {n: each for n, each in zip(trained, found, strict=True) if each is not None}
         with torch.no_grad():
             if self.limits is not None:
-                clipped = _clipped(list(used.values()), self.limits)
-                used = dict(zip(used, clipped, strict=True))
+                shorter = clipped(list(used.values()), self.limits)
+                used = dict(zip(used, shorter, strict=True))
             for name, gradient in used.items():
-                rate = rates.view(_axes(gradient.ndim))
+                rate = rates.view(axes(gradient.ndim))
                 self.updates[name](trained[name], gradient, tensors["state"][name], rate)
             return loss.detach(), (logits.argmax(-1) == labels).sum(-1)
 
@@ -289,67 +288,6 @@ def dtype_of(config: Config) -> torch.dtype:
     return torch.float64 if config.precision == "fp64" else torch.float32
 
 
-def update_of(
-    parts: Sequence[Mapping[str, Any]], ndim: int, tensor: Callable[[Any], torch.Tensor]
-) -> Callable[..., None]:
-    """The optimizer of parameters of (K, ...), with the numbers of each variant.
-
-    Args:
-        parts: K configs of one optimizer; what is no number is the same for all
-        ndim: axes of the parameters, K's included
-        tensor: makes a tensor of a list of numbers
-    """
-    numbers = {
-        key: tensor([part[key] for part in parts]).view(_axes(ndim))
-        if isinstance(value, float)
-        else value
-        for key, value in parts[0].items()
-        if key not in ("_target_", "exclude")
-    }
-    return configured({"_target_": parts[0]["_target_"], **numbers})
-
-
-def without_decay(model: nn.Module, pattern: str | None) -> set[str]:
-    """The parameters that an optimizer's `exclude` leaves out of weight decay, by name.
-
-    Args:
-        model: whose parameters
-        pattern: looked for in a parameter's name and in the name of its layer's class, whatever the
-            case: "norm|bias" finds bn1.weight of a BatchNorm2d
-    """
-    if pattern is None:
-        return set()
-    return {
-        name
-        for name, _ in model.named_parameters()
-        for kind in [type(model.get_submodule(name.rpartition(".")[0])).__name__]
-        if any(re.search(pattern, each, re.IGNORECASE) for each in (name, kind))
-    }
-
-
-def losses_of(
-    parts: Sequence[Mapping[str, Any]], tensor: Callable[[Any], torch.Tensor]
-) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The mean loss of each variant, with its own numbers: (K, N, L) and (K, N) -> (K,).
-
-    Args:
-        parts: K configs of one loss; what is no number is the same for all
-        tensor: makes a tensor of a list of numbers
-    """
-    values = {key: [part[key] for part in parts] for key in parts[0] if not key.startswith("_")}
-    own = {
-        key: tensor(each)
-        for key, each in values.items()
-        if isinstance(each[0], float) and len(set(each)) > 1
-    }
-    shared = {key: each[0] for key, each in values.items() if key not in own}
-    loss = configured({"_target_": parts[0]["_target_"], **shared})
-    if len(parts) == 1:
-        return lambda logits, labels: loss(logits[0], labels[0]).mean()[None]
-    every = vmap(lambda logits, labels, own: loss(logits, labels, **own).mean())
-    return lambda logits, labels: every(logits, labels, own)
-
-
 def _groups(
     configs: Sequence[Config],
 ) -> tuple[list[int], list[Mapping[str, Callable[..., torch.Tensor]]]]:
@@ -368,24 +306,8 @@ def _groups(
     return [config.seed for config in first], operations
 
 
-def _axes(ndim: int) -> tuple[int, ...]:
-    """(K, 1, ..., 1): the shape of a number a variant that is broadcast over (K, ...)."""
-    return (-1,) + (1,) * (ndim - 1)
-
-
 def _leaves(tensors: Mapping[str, Any]) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
     for each in tensors.values():
         found += _leaves(each) if isinstance(each, Mapping) else [each]
     return found
-
-
-def _clipped(gradients: Sequence[torch.Tensor], limits: torch.Tensor) -> list[torch.Tensor]:
-    """Gradients (K, ...) of each variant, as one vector not longer than its limit (K,).
-
-    The length is the L2 norm, as in `torch.nn.utils.clip_grad_norm_` (Pascanu et al. 2012,
-    https://arxiv.org/abs/1211.5063).
-    """
-    squares = torch.stack([each.reshape(len(each), -1).square().sum(1) for each in gradients])
-    factor = (limits / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1)  # (K,)
-    return [gradient * factor.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients]

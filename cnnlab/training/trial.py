@@ -23,7 +23,7 @@ from cnnlab.core.formats import few
 from cnnlab.data.augmentation import DRAWS
 from cnnlab.data.dataset import Data
 from cnnlab.training.assemble import assemble
-from cnnlab.training.trainer import update_of, without_decay
+from cnnlab.training.updates import update_of, without_decay
 
 IMAGES = 2
 

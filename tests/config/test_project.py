@@ -6,8 +6,8 @@ import textwrap
 import pytest
 from conftest import SMALL
 
-from cnnlab.config import compose
-from cnnlab.config.schema import validate
+from cnnlab.config import defaults, options
+from cnnlab.config.checking import validate
 from cnnlab.core.errors import Refused
 from cnnlab.planning import grid, plan
 from cnnlab.planning.expansion import expand
@@ -52,16 +52,16 @@ def write(tmp_path):
             path = path.with_suffix(".py") if path.parent == tmp_path else path.with_suffix(".yaml")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(textwrap.dedent(text).replace("MINE", mine), encoding="utf-8")
-        compose._register.cache_clear()
-        compose._own_groups.cache_clear()
+        defaults._register.cache_clear()
+        options._own_groups.cache_clear()
         plan.forget()
         grid._composed.cache_clear()
         return mine
 
     yield written
     sys.path[:] = [each for each in sys.path if each != str(tmp_path)]
-    compose._register.cache_clear()
-    compose._own_groups.cache_clear()
+    defaults._register.cache_clear()
+    options._own_groups.cache_clear()
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ import math
 import pytest
 from conftest import SMALL, config_of
 
-from cnnlab.config.compose import GROUPS, compose, options
-from cnnlab.config.schema import described, validate
+from cnnlab.config.checking import validate
+from cnnlab.config.compose import compose
+from cnnlab.config.options import GROUPS, options
+from cnnlab.config.schema import described
 from cnnlab.core.errors import Refused
 from cnnlab.core.limits import Positive
 from cnnlab.data.loading import load

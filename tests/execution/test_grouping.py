@@ -18,8 +18,8 @@ from conftest import SMALL, config_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.config.compose import GROUPS, file_of, options
 from cnnlab.config.keys import Key
+from cnnlab.config.options import GROUPS, file_of, options
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.config.targets import keys_of
 from cnnlab.data.dataset import Data

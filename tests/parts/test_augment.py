@@ -11,8 +11,8 @@ import torch
 from scipy import stats
 from torchvision.transforms import functional as TF
 
+from cnnlab.config.checking import validate
 from cnnlab.config.compose import compose
-from cnnlab.config.schema import validate
 from cnnlab.config.targets import configured
 from cnnlab.data.augmentation import DRAWS, augment, draw
 from cnnlab.parts.augment.crop import crop

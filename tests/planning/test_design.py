@@ -9,7 +9,8 @@ from hydra.core.config_store import ConfigStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.config import compose
+from cnnlab.config import defaults
+from cnnlab.config.options import options
 from cnnlab.core.errors import Refused
 from cnnlab.planning import grid, plan
 from cnnlab.planning.design import cells, count
@@ -252,7 +253,7 @@ def folders(tmp_path):
 
 
 def test_options_may_lie_in_folders_of_a_group(folders):
-    assert compose.options("norm")[-3:] == ["mine/fast", "mine/slow", "none"]
+    assert options("norm")[-3:] == ["mine/fast", "mine/slow", "none"]
     found = jobs("norm=mine/slow,bn,mine/fast", "norm.eps=1e-3,1e-4")
     assert [(job.choices["norm"], job.config.norm["momentum"]) for job in found] == [
         ("mine/slow", 0.01), ("mine/slow", 0.01), ("bn", 0.1), ("bn", 0.1),
@@ -302,7 +303,7 @@ def test_a_grid_that_is_a_list_is_refused_with_how_to_write_it(sweep_file):
 
 
 def _forget():
-    compose._register.cache_clear()
+    defaults._register.cache_clear()
     grid._composed.cache_clear()
     plan.forget()
 

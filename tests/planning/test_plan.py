@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from conftest import SMALL, config_of
 
-from cnnlab.config.compose import GROUPS
+from cnnlab.config.options import GROUPS
 from cnnlab.core.errors import Refused
 from cnnlab.data.loading import load
 from cnnlab.planning import plan

@@ -9,8 +9,8 @@ from conftest import SMALL, config_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.config.compose import GROUPS, options
-from cnnlab.config.schema import validate
+from cnnlab.config.checking import validate
+from cnnlab.config.options import GROUPS, options
 from cnnlab.core.errors import Refused
 from cnnlab.data.loading import load
 from cnnlab.planning import plan

@@ -16,7 +16,7 @@ import torch
 import yaml
 from conftest import config_of
 
-from cnnlab.config.compose import GROUPS, file_of, options
+from cnnlab.config.options import GROUPS, file_of, options
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator
@@ -26,7 +26,8 @@ from cnnlab.data.loading import load
 from cnnlab.execution import grouping
 from cnnlab.parts.layers.dropout import Dropout
 from cnnlab.training.assemble import assemble
-from cnnlab.training.trainer import Trainer, dtype_of, without_decay
+from cnnlab.training.trainer import Trainer, dtype_of
+from cnnlab.training.updates import without_decay
 
 HELD = tuple(name for name, key in KEYS.items() if key.stack == "each")
 

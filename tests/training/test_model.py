@@ -10,8 +10,9 @@ from conftest import config_of
 from scipy import stats
 from torch.nn import functional as F
 
-from cnnlab.config.compose import compose, file_of, options
-from cnnlab.config.schema import validate
+from cnnlab.config.checking import validate
+from cnnlab.config.compose import compose
+from cnnlab.config.options import file_of, options
 from cnnlab.config.targets import configured
 from cnnlab.core.seeding import generator
 from cnnlab.data.batches import supply

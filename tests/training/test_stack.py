@@ -12,7 +12,7 @@ import torch
 from conftest import SMALL, config_of
 from safetensors.torch import load_file
 
-from cnnlab.config.compose import options
+from cnnlab.config.options import options
 from cnnlab.config.schema import KEYS
 from cnnlab.core import events
 from cnnlab.data.loading import load

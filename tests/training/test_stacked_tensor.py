@@ -9,7 +9,7 @@ from conftest import SMALL, config_of
 from torch import nn
 from torch.nn import functional as F
 
-from cnnlab.config.compose import options
+from cnnlab.config.options import options
 from cnnlab.training.assemble import assemble
 from cnnlab.training.stack import Stack
 

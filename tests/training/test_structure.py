@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from cnnlab.config.compose import options
+from cnnlab.config.options import options
 from cnnlab.data.loading import load
 from cnnlab.execution.grouping import alike
 from cnnlab.records.writer import open_record

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from cnnlab.training.trainer import _clipped, losses_of, without_decay
+from cnnlab.training.updates import clipped, losses_of, without_decay
 
 CROSS_ENTROPY = {"_target_": "cnnlab.parts.loss.cross_entropy.cross_entropy"}
 
@@ -22,7 +22,7 @@ def test_each_variants_label_smoothing_is_pytorchs():
 def test_each_variants_gradient_is_clipped_as_by_pytorch():
     gradients = [torch.randn(3, 4, 2, dtype=torch.float64), torch.randn(3, dtype=torch.float64)]
     limits = [0.5, 100.0, torch.inf]
-    found = _clipped(gradients, torch.tensor(limits, dtype=torch.float64))
+    found = clipped(gradients, torch.tensor(limits, dtype=torch.float64))
     for slot, limit in enumerate(limits):
         own = [torch.nn.Parameter(torch.zeros_like(gradient[slot])) for gradient in gradients]
         for parameter, gradient in zip(own, gradients, strict=True):
