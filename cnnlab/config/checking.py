@@ -1,16 +1,13 @@
 """Whether a composed config is right: what is not is refused, all faults at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pydantic import (
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import TypeAdapter, ValidationError
 
 from cnnlab.config.options import GROUPS, options, own_groups
-from cnnlab.config.schema import COMMAND, Command, Config, Design, key_text
+from cnnlab.config.schema import COMMAND, KEYS, Command, Config, Design, key_text
 from cnnlab.config.targets import ALIASES, keys_of, taken
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.formats import as_typed
@@ -53,13 +50,29 @@ def validate(config: Mapping[str, Any]) -> Config:
     Raises:
         Refused: with every key that is unknown, missing, of a wrong type or outside its limits
     """
-    try:
-        takes = taken(config["model"]).values()
-    except (Refused, KeyError, TypeError):  # said below, with what else is wrong with the model
-        takes = ()
-    own = [group for group in own_groups() if group in takes]  # others cannot change a result
-    faults = faults_of_keys(config)
-    checked = _without_own(config)
+    valid, faults = _checked(config, GROUPS)
+    if faults:
+        raise Refused(faults)
+    return valid
+
+
+def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a composed config, but for the keys of parts whose code needs PyTorch."""
+    return _checked(config, LIGHT)[1]
+
+
+def _checked(config: Mapping[str, Any], asked: Sequence[str]) -> tuple[Config | None, list[str]]:
+    """A composed config, and what is wrong with it.
+
+    Args:
+        config: as composed, or as `Config.plain` gives it
+        asked: the groups whose parts are asked for their keys; with the model, a project's own too
+    """
+    every = own_groups()
+    known = [key for key in KEYS if key != "own"]
+    checked = {key: value for key, value in config.items() if key not in (*COMMAND, *every)}
+    faults = [unknown_key("own", known)] if "own" in config else []
+    own = _taken(config["model"], every) if "model" in asked else []
     for group in (*GROUPS, *own):
         part = config.get(group)
         if group in own and part is None:
@@ -70,6 +83,8 @@ def validate(config: Mapping[str, Any]) -> Config:
         elif not isinstance(part, Mapping):
             faults.append(f"{group}={part}: must be one of {', '.join(options(group))}.")
             checked.pop(group, None)
+        elif group not in (*asked, *own):
+            continue
         elif group == "augment":
             checked[group] = {
                 name: _checked_part(group, f"{group}.{name}", each, faults)
@@ -78,36 +93,20 @@ def validate(config: Mapping[str, Any]) -> Config:
         else:
             checked[group] = _checked_part(group, group, part, faults)
     checked["own"] = {group: checked.pop(group) for group in own if group in checked}
-    if faults:
-        raise Refused(faults)
-    return _CONFIG.validate_python(checked)
-
-
-def _without_own(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that every run's config has, whatever groups a project adds."""
-    others = {*COMMAND, *own_groups()}
-    return {key: value for key, value in config.items() if key not in others}
-
-
-def faults_of_keys(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a composed config, but for the keys of parts whose code needs PyTorch."""
-    faults = [
-        f"{group}={config.get(group)}: must be one of {', '.join(options(group))}."
-        for group in GROUPS
-        if not isinstance(config.get(group), Mapping)
-    ]
-    known = [key for key in Config.__pydantic_fields__ if key != "own"]
-    if "own" in config:  # which holds a run's own groups, beside the keys that can be set
-        faults.append(unknown_key("own", known))
     try:
-        _CONFIG.validate_python(_without_own(config))
+        return _CONFIG.validate_python(checked), faults
     except ValidationError as error:
-        told = [e for e in error.errors() if e["loc"][0] not in GROUPS]
-        faults += [_sentence("", e, known) for e in told]
-    for group in LIGHT:
-        if isinstance(config.get(group), Mapping):
-            _checked_part(group, group, config[group], faults)
-    return faults
+        others = [each for each in error.errors() if each["loc"][0] not in GROUPS]
+        return None, faults + [_sentence("", each, known) for each in others]
+
+
+def _taken(model: Any, groups: Sequence[str]) -> list[str]:
+    """Those of a project's own groups that a model takes; others cannot change a result."""
+    try:
+        takes = taken(model).values()
+    except (Refused, KeyError, TypeError):  # said with what else is wrong with the model
+        return []
+    return [group for group in groups if group in takes]
 
 
 LIGHT = ("data", "lr")

@@ -80,25 +80,23 @@ def _primary() -> dict[str, Any]:
         own = _on_top(read_yaml(path), "")
         chosen.update(_defaults(own.pop("defaults", []), path))
         node = OmegaConf.to_container(OmegaConf.merge(node, own), resolve=False)
-    given = [_with(each, chosen) if isinstance(each, dict) else each for each in listed]
+    ours = {group for entry in listed if entry != "_self_" for group in entry}
+    given = [
+        entry if entry == "_self_" else {group: chosen.get(group, entry[group]) for group in entry}
+        for entry in listed
+    ]
+    more = [{group: option} for group, option in chosen.items() if group not in ours]
     place = given.index("_self_")
-    more = [{group: option} for group, option in chosen.items()]
     return {"defaults": [*given[:place], *more, *given[place:]], **node}
-
-
-def _with(entry: Mapping[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """An entry of a defaults list, with what is chosen instead, which is taken out of `chosen`."""
-    return {group: chosen.pop(group, option) for group, option in entry.items()}
 
 
 def _defaults(listed: Any, path: Path) -> dict[str, Any]:
     """What a project's config.yaml chooses, by group."""
     known = [*groups(), "override hydra/launcher", "override hydra/sweeper"]
-    entries = (
-        [each for each in listed if each != "_self_"] if isinstance(listed, list) else [listed]
-    )
     chosen: dict[str, Any] = {}
-    for entry in entries:
+    for entry in listed if isinstance(listed, list) else [listed]:
+        if entry == "_self_":
+            continue
         if not isinstance(entry, Mapping) or len(entry) != 1:
             raise Refused(
                 f"{path}: defaults: {entry}: write a list of groups with an option each, as in "

@@ -18,16 +18,20 @@ def check_hydra(hydra: Mapping[str, Any], overrides: Sequence[str]) -> None:
             numbers
     """
     typed = tuple(
-        each.lstrip("+~").partition("=")[0].replace("/", ".")
+        each.lstrip("+~").partition("=")[0].replace("/", ".").removeprefix("hydra.")
         for each in overrides
         if each.lstrip("+~").startswith(("hydra.", "hydra/"))
     )
     expected = {"callbacks": {}, "env": {}, "job.env_set": {}, "job.env_copy": [], **_logging()}
-    found = [key for key, value in expected.items() if _at(hydra, key) not in (value, None)]
+    found = [
+        key
+        for key, value in expected.items()
+        if _but(_at(hydra, key), key, typed) not in (_but(value, key, typed), None)
+    ]
     found += [path for path in _targets(hydra) if path not in _LAUNCHING]
     found += [path for path, value in _LAUNCHING.items() if _at(hydra, path) != value]
     for key in found:
-        if not any(f"hydra.{key}".startswith(each) for each in typed):
+        if not any(key == each or key.startswith(f"{each}.") for each in typed):
             raise Refused(
                 f"hydra.{key}: a file may not set this, for Hydra calls what it names. Of Hydra's "
                 "own settings a yaml has hydra.sweeper.params and those of hydra.launcher only."
@@ -51,6 +55,18 @@ def _at(node: Any, path: str) -> Any:
     for name in path.split("."):
         node = node.get(name) if isinstance(node, Mapping) else None
     return node
+
+
+def _but(node: Any, path: str, typed: Sequence[str]) -> Any:
+    """A node without what was typed of it."""
+    if not isinstance(node, Mapping):
+        return node
+    below = {key: f"{path}.{key}" for key in node}
+    return {
+        key: _but(value, below[key], typed)
+        for key, value in node.items()
+        if below[key] not in typed
+    }
 
 
 def _targets(node: Any, path: str = "") -> Iterator[str]:

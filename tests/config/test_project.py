@@ -442,3 +442,12 @@ def test_weight_decay_is_left_off_by_name_where_any_variant_has_such_a_parameter
     assert len({run.run_id for run in runs}) == 2
     assert "There are conv1.weight; conv1.bias;" in refused("norm=none", "optimizer.exclude=norm")
     assert "optimizer.exclude" in refused("optimizer.exclude='('")
+
+
+def test_what_is_typed_may_set_hydras_own_settings_and_a_file_beside_it_may_not(write):
+    """Of a node of which something is typed, the rest is still as it ships."""
+    typed = ("hydra/launcher=basic", "+hydra.job_logging.version=1")
+    assert plan.make(typed, SMALL).runs
+    write(sweeps__evil="hydra: {job_logging: {handlers: {x: {class: os.system}}}}")
+    with pytest.raises(Refused, match=r"hydra\.job_logging: a file may not set this"):
+        plan.make(typed, (*SMALL, "sweeps=evil"))
