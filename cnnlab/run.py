@@ -115,8 +115,7 @@ def _checked(arguments: list[str]) -> list[str]:
         workers = not any(
             text.startswith(("plan=", "hydra/launcher=")) for text in (*hydras, *others)
         )
-        expansion.before_parts = partial(_prepare, workers)
-        plan.make(hydras, others)
+        plan.make(hydras, others, partial(_prepare, workers))
     elif faults := expansion.expand(hydras, others).faults:
         raise Refused(faults)
     return [*flags, *overrides]

@@ -141,3 +141,15 @@ def test_two_projects_with_parts_of_one_name_do_not_mix_in_one_folder(installed,
     assert "2 runs, 2 to train" in second
     assert {path: path.read_bytes() for path in before} == before
     assert "2 runs, 0 to train" in ran(installed, "cnnlab", *quick, "name=s", cwd=tmp_path / "one")
+
+
+def test_a_file_named_like_an_installed_module_harms_nobody_or_is_refused(installed, tmp_path):
+    """Workers do not take it for theirs; `python -m`, run in its folder, does."""
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')\n")
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')\n")
+    if hasattr(sys.flags, "safe_path"):
+        printed = ran(installed, "cnnlab", "-m", "norm=bn,none", *QUICK, cwd=tmp_path)
+        assert "2 done, 0 diverged, 0 failed" in printed
+    (tmp_path / "json.py").unlink()
+    printed = ran(installed, "python", "-m", "cnnlab.run", *QUICK, cwd=tmp_path, code=2)
+    assert "torch: a project's file cannot have the name of a module" in printed

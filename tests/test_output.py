@@ -55,7 +55,7 @@ def test_a_closed_terminal_ends_a_sweep_after_its_epoch(tmp_path):
     )  # fmt: skip
     os.close(theirs)
     try:
-        until(lambda: list(tmp_path.glob("outputs/s/*/checkpoint")), process)
+        until(lambda: list(tmp_path.glob("outputs/s/*/metrics.csv")), process)
         os.close(ours)
         assert process.wait(30) == 130
     finally:

@@ -44,6 +44,9 @@ def choose(folder: str | None) -> None:
         folder: of its options; None: conf/ in the current folder
     """
     os.environ[CONF_VARIABLE] = str(Path(folder or "conf").expanduser().resolve())
+    # Processes that are started have the current folder first on their path, where a person's
+    # json.py would be taken for Python's. (Python 3.10 does not know of it.)
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 
 def home() -> Path:
@@ -52,7 +55,13 @@ def home() -> Path:
 
 
 def shadowing() -> list[str]:
-    """What is wrong with the names of the project's files: workers would import them instead."""
+    """What is wrong with the names of the project's files, where they would be imported instead.
+
+    That is where the folder is first on the path: `python -m cnnlab.run`, or any with Python 3.10.
+    """
+    first = Path(sys.path[0] or ".").resolve()
+    if first != home() and hasattr(sys.flags, "safe_path"):
+        return []
     named = [path.stem for path in home().glob("*.py")]
     named += [path.parent.name for path in home().glob("*/__init__.py")]
     ours = _PACKAGE.parent == home()

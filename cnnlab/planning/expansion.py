@@ -32,12 +32,9 @@ OF_HYDRAS_JOBS = (
 """Hydra's settings that only matter where Hydra itself runs the jobs."""
 
 
-before_parts: Callable[[], None] | None = None
-"""Called when all is right that can be checked without the code of parts. The command has worker
-processes begin their imports then: before, they would only slow a refusal down."""
-
-
-def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
+def expand(
+    hydras: Sequence[str], arguments: Sequence[str], before_parts: Callable[[], None] | None = None
+) -> Expansion:
     """The jobs of a command.
 
     A key that only some options have is set where it can be: with `activation=relu,silu
@@ -46,6 +43,7 @@ def expand(hydras: Sequence[str], arguments: Sequence[str]) -> Expansion:
     Args:
         hydras: overrides of Hydra's own settings
         arguments: all others, e.g. `["norm=bn,none", "lr=0.01,0.02"]`
+        before_parts: called when all is right that can be checked without the code of parts
     """
     found = Expansion()
     hydras = [text for text in hydras if _usable(text, hydras, found.faults)]

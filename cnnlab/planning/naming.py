@@ -17,13 +17,13 @@ LONGEST = 35
 def unnamed(outputs: Path, jobs: Mapping[str, Job], blank: bool) -> str:
     """The name of a sweep that nobody named; it depends on the runs alone.
 
+    Its factors and a hash of its runs, `norm-x-lr-047c`; of a single variant what it is mostly
+    chosen by, `mnist-bn-lr-0.1-5e20`.
+
     Args:
         outputs: the folder of all records
         jobs: by run id
         blank: whether the images, on which the ids depend, are not here yet
-
-    Its factors and a hash of its runs, `norm-x-lr-047c`; of a single variant what it is mostly
-    chosen by, `mnist-bn-lr-0.1-5e20`.
     """
     mark = digest(sorted(jobs))
     earlier = f"adhoc-{mark[:8]}"  # as such sweeps were named before 0.3

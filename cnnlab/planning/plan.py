@@ -3,9 +3,8 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +79,7 @@ class Plan:
         hydra: Hydra's own settings
         runs: in the order of training, each once
         notes: what was found on disk and is not used, and why
+    earlier: its plan.json as it is on disk, if there is one that can be read
     """
 
     name: str
@@ -90,6 +90,7 @@ class Plan:
     hydra: Mapping[str, Any]
     runs: tuple[Run, ...]
     notes: tuple[str, ...]
+    earlier: Mapping[str, Any] | None
 
     @property
     def outputs(self) -> Path:
@@ -203,28 +204,38 @@ class Plan:
         )  # fmt: skip
 
 
-def make(hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
-    """Plans a command. Nothing is trained and nothing is written.
+def make(
+    hydras: tuple[str, ...],
+    arguments: tuple[str, ...],
+    before_parts: Callable[[], None] | None = None,
+) -> Plan:
+    """Plans a command, once. Nothing is trained and nothing is written.
 
     Args:
         hydras: overrides of Hydra's own settings
         arguments: all others
+        before_parts: called when all is right that can be checked without the code of parts: what
+            takes seconds and would only slow a refusal down may begin
 
     Raises:
         Refused: with every fault of the command, its data and its model
     """
-    return _made(project.conf(), hydras, arguments)
+    command = (project.conf(), hydras, arguments)
+    if command not in _plans:
+        _plans[command] = _made(expand(hydras, arguments, before_parts), arguments)
+    return _plans[command]
+
+
+_plans: dict[tuple[Any, ...], Plan] = {}
 
 
 def forget() -> None:
     """Forgets the plans that were made: they know which runs are missing."""
-    _made.cache_clear()
+    _plans.clear()
 
 
-@cache
-def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Plan:
-    """The plan of a command in a project, by the folder of its options."""
-    expansion = expand(hydras, arguments)
+def _made(expansion: Expansion, arguments: Sequence[str]) -> Plan:
+    """The plan of a command's jobs."""
     if not expansion.faults and memory.scarce():  # before C++ ends the process in its own words
         raise Refused(memory.limited())
     faults = (
@@ -273,15 +284,16 @@ def _made(conf: Path, hydras: tuple[str, ...], arguments: tuple[str, ...]) -> Pl
 
 def _owner(planned: Plan) -> str | None:
     """Another project, which is still there, whose sweep lies where this one is to be."""
-    earlier = plan_file.read(planned.folder / "plan.json") or {}
-    theirs, ours = earlier.get("project"), planned.project
-    return theirs if theirs and ours and theirs != ours and Path(theirs).is_dir() else None
+    theirs = planned.earlier and planned.earlier["project"]
+    if not theirs or not Path(theirs).is_dir():
+        return None
+    return theirs if planned.project not in (None, theirs) else None
 
 
 def _difference(planned: Plan, expansion: Expansion) -> dict[str, tuple[Any, Any]]:
-    if not (planned.folder / "plan.json").exists():
+    if planned.earlier is None:
         return {}  # before 10,000 rows are made
-    found = plan_file.difference(planned.folder, planned.rows(), expansion.factors)
+    found = plan_file.difference(planned.earlier, planned.folder, planned.rows(), expansion.factors)
     if any(run.unknown for run in planned.runs):
         found.pop("data.fingerprint", None)
     return found
@@ -306,13 +318,13 @@ def _located(folder: Path, jobs: Mapping[str, Job], expansion: Expansion) -> Pla
             state = (fresh, None)
         runs.append(Run(identity, job, data.fingerprint, *state, unknown=data.blank))
     known = {run.directory.name for run in runs}
-    earlier = plan_file.read(folder / "plan.json") or {"runs": []}
-    known |= {run["directory"] for run in earlier["runs"]}
+    earlier = plan_file.read(folder / "plan.json")
+    known |= {run["directory"] for run in (earlier or {"runs": []})["runs"]}
     notes = {
         **{path: f"{path}: {reason}" for path, reason in useless.items()},
         **{text.partition(": ")[0]: text for text in lookup.strangers(folder, known)},
     }
     return Plan(
         folder.name, folder, factors, expansion.baseline, command,
-        expansion.hydra, tuple(runs), tuple(notes.values()),
+        expansion.hydra, tuple(runs), tuple(notes.values()), earlier,
     )  # fmt: skip

@@ -26,12 +26,13 @@ class Row(TypedDict):
 
 
 def difference(
-    folder: Path, rows: Sequence[Row], factors: Sequence[str]
+    earlier: Mapping[str, Any], folder: Path, rows: Sequence[Row], factors: Sequence[str]
 ) -> dict[str, tuple[Any, Any]]:
     """In which settings a plan differs from the one of its name on disk, although neither varies
     them.
 
     Args:
+        earlier: what `read` gave of it
         folder: of the sweep
         rows: of the new plan
         factors: keys that it may vary
@@ -39,8 +40,7 @@ def difference(
     Returns:
         by key, the earlier value and the new one; empty if the one only widens the other
     """
-    earlier = read(folder / "plan.json")
-    begun = [run for run in (earlier or {"runs": []})["runs"] if _begun(folder / run["directory"])]
+    begun = [run for run in earlier["runs"] if _begun(folder / run["directory"])]
     if not begun:
         return {}
     old = [run["settings"] for run in begun]

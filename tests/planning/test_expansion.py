@@ -8,7 +8,6 @@ import pytest
 from conftest import python_path
 
 from cnnlab.core.errors import Refused
-from cnnlab.planning import expansion
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grammar import normalise
 
@@ -167,16 +166,19 @@ def test_bad_input_is_one_fault_that_says_what_to_do(typed):
     assert REFUSED[typed] in found.faults[0]
 
 
-def test_all_faults_are_told_at_once_that_can_be_told_at_once(monkeypatch):
+def test_all_faults_are_told_at_once_that_can_be_told_at_once():
     """Those of parts whose code needs PyTorch come next, once the rest is right."""
     begun = []
-    monkeypatch.setattr(expansion, "before_parts", lambda: begun.append(True))
+
+    def begin():
+        begun.append(True)
+
     typed = ["norm=batchnorm", "epochs=0", "+typo=1", "modle=simplenn", "optimizer.momentun=0.9"]
     of_parts = ["optimizer.momentum=2", "model.dropout=-1"]
-    found = expand((), [*typed, *of_parts, "device=tpu", "lr=-1", "data=npz"])
+    found = expand((), [*typed, *of_parts, "device=tpu", "lr=-1", "data=npz"], begin)
     assert len(found.faults) == 8
     assert (found.jobs, begun) == ([], [])
-    found = expand((), of_parts)
+    found = expand((), of_parts, begin)
     assert len(found.faults) == 2
     assert (found.jobs, begun) == ([], [True])
 

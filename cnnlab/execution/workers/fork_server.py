@@ -24,10 +24,8 @@ def warm_up(modules: Sequence[str]) -> None:
     CONTEXT.set_forkserver_preload(["cnnlab.execution.workers.worker", *modules])
     # One thread a worker: with two for one core, each step waits for the other's.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with (
-        temporary.used(),
-        _signals_ignored(),
-    ):  # inherited: the process that started it decides what they mean
+    # What is ignored is inherited: the process that started it decides what a signal means.
+    with temporary.used(), _signals_ignored():
         forkserver.ensure_running()
     atexit.register(_cool_down)
 
