@@ -133,6 +133,7 @@ def test_the_limit_and_the_stack_are_measured(monkeypatch, tmp_path):
         assert two["over serial eager"] == pytest.approx(two["epochs/s"] / one["epochs/s"], rel=0.5)
 
 
+@pytest.mark.slow
 def test_the_homework_says_that_its_numbers_are_small(tmp_path):
     (row,) = homework.rows(Settings(rounds=1, images=200, epochs=1, most=1))
     assert row["runs"] == row["done"] == 6

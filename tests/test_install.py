@@ -126,6 +126,7 @@ def test_a_package_can_offer_parts_options_and_sweeps(installed, tmp_path):
     assert "2 done, 0 diverged, 0 failed" in printed
 
 
+@pytest.mark.slow
 def test_two_projects_with_parts_of_one_name_do_not_mix_in_one_folder(installed, tmp_path):
     for name, factor in (("one", "1.0"), ("other", "0.5")):
         ran(installed, "cnnlab", "new", name, cwd=tmp_path)

@@ -157,6 +157,7 @@ def results(place: Path) -> list[tuple[Path, dict]]:
     return [(path.parent, json.loads(path.read_text())) for path in found]
 
 
+@pytest.mark.slow
 def test_runs_whose_models_differ_in_a_plain_attribute_train_as_alone(tmp_path):
     """All three said what the first one computes, and nothing warned."""
     place = project(tmp_path)

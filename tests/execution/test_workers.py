@@ -88,14 +88,14 @@ def undisturbed(tmp_path_factory):
 # --- a bad run
 
 
-IN_TEST_RUN = ("raise", "nan")
-"""tests/test_run.py has a short test of each of these."""
+SLOW = ("raise", "nan", "memory")
+"""tests/test_run.py has a short test of the first two; the third is treated as `exit` is."""
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(kind, marks=pytest.mark.slow if kind in IN_TEST_RUN else ()) for kind in FAULTS
+        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in FAULTS
     ],
 )
 def bad(request, tmp_path_factory):

@@ -85,6 +85,7 @@ def test_a_run_whose_models_file_was_edited_is_trained_anew(project, launcher):
     assert "Changed since" not in printed
 
 
+@pytest.mark.slow
 def test_an_outdated_record_whose_run_another_sweep_trained_anew_is_set_aside(project):
     typed(project)
     old = only(project / "outputs/s")
