@@ -350,9 +350,7 @@ def test_the_outputs_may_lie_in_a_folder_with_strange_letters(tmp_path):
     assert len(results(tmp_path / place)) == 1
 
 
-@pytest.mark.parametrize(
-    "launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_a_run_needs_nothing_from_our_launcher(launcher, grid, tmp_path):
     """Only Hydra's own call; and leaves the same, byte for byte."""
     typed = ("-m", "norm=bn,none", "lr=0.1", *QUICK, f"hydra/launcher={launcher}")

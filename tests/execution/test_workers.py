@@ -94,9 +94,7 @@ SLOW = ("raise", "nan", "memory")
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in FAULTS
-    ],
+    params=[pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else ()) for kind in FAULTS],
 )
 def bad(request, tmp_path_factory):
     """The kind of fault, the sweep after its end, and its exit code."""
