@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnnlab.core.formats import few
+from cnnlab.statistics.additive import seed_means, usable
 from cnnlab.statistics.matrix import NO_SETTING, Factor, Matrix, combinations, described, level_text
 
 
@@ -30,8 +31,16 @@ class Crossing:
 
     @property
     def whole(self) -> np.ndarray:
-        """(n, R, A, B): the seeds that have all cells."""
-        return self.values[~np.isnan(self.values).any(axis=(1, 2, 3))]
+        """(n, A, B): the mean of each cell over the rest, of seeds that have all cells somewhere.
+
+        A seed that has all cells in some combinations of the rest is compared by those
+        (`statistics.additive`): within one combination, its cells share what it adds to them.
+        """
+        values = np.where(_complete(self.values)[:, :, None, None], self.values, np.nan)
+        cells = np.moveaxis(values, 0, -1).reshape(values.shape[1], -1, values.shape[0])
+        by_seed = np.array([seed_means(cells[:, k]) for k in range(cells.shape[1])]).T
+        kept = by_seed[~np.isnan(by_seed).any(axis=1)]
+        return kept.reshape(-1, *values.shape[2:])
 
 
 def crossing(table: Matrix, one: Factor, other: Factor) -> Crossing | None:
@@ -58,19 +67,27 @@ def crossing(table: Matrix, one: Factor, other: Factor) -> Crossing | None:
         return None
     whole = there[:, kept_a][:, :, kept_b].all(axis=(1, 2))
     place = place[whole][:, kept_a][:, :, kept_b]
+    groups, values = groups[whole], np.moveaxis(table.values[place], -1, 0)
+    if (some := usable(np.where(_complete(values), 1, np.nan).T)).any():
+        groups, values = groups[some], values[:, some]
     lacking = [
         f"{factor.name}={level_text(factor.levels[code])}"
         for factor, codes in ((one, a[kept_a]), (other, b[kept_b]))
         for code in np.setdiff1d(factor.codes, codes)
         if factor.levels[code] != NO_SETTING
     ]
-    absent = np.setdiff1d(group, groups[whole])
+    absent = np.setdiff1d(group, groups)
     lacking += [described(rest, np.flatnonzero(group == each)[0]) for each in absent]
     return Crossing(
         ([one.levels[code] for code in a[kept_a]], [other.levels[code] for code in b[kept_b]]),
-        np.moveaxis(table.values[place], -1, 0),
+        values,
         few(lacking),
     )
+
+
+def _complete(values: np.ndarray) -> np.ndarray:
+    """(S, R): whether a seed has all cells in a combination of the rest."""
+    return ~np.isnan(values).any(axis=(2, 3))
 
 
 def _crossed(one: Factor, other: Factor, group: Sequence[int]) -> np.ndarray:

@@ -11,8 +11,19 @@ import pandas as pd
 
 from cnnlab.core.formats import few
 from cnnlab.statistics import matrix as cells
+from cnnlab.statistics.additive import seed_means, usable
 from cnnlab.statistics.matrix import Factor, Matrix
-from cnnlab.statistics.verdicts import COLUMNS, judged
+from cnnlab.statistics.unstable import driver
+from cnnlab.statistics.verdicts import AFTERWARDS, COLUMNS, decided, judged, tested
+
+AVERAGE, SIMPLE, WITHOUT = KINDS = ("average", "simple", "without")
+"""Kinds of effects: over all combinations of the other factors, at one level of one of them, and
+an average without the combination that makes it uncertain."""
+
+DRIVER = ("driver", "driver_sd")
+
+_Part = tuple[dict[str, Any], np.ndarray]
+"""A row of the table of effects before it is tested, and each seed's difference."""
 
 
 def effects(
@@ -22,10 +33,14 @@ def effects(
 
     A pair is two runs with the same seed that differ in this factor only. Their differences are
     averaged within a seed over the combinations of the other factors in which both levels have
-    run, so that a seed is one observation; a seed counts if it has all these combinations. Then
-    the same at each level of each other factor (simple effects), where there is more than one.
-    Any list of variants will do: full grids, one factor at a time, or hand-picked ones. A setting
-    that one of two levels does not have (momentum, with optimizer=adamw) need not be equal.
+    run with two seeds, so that a seed is one observation; a seed that lacks some of them is
+    compared by those that it has (`statistics.additive`). Then the same at each level of each
+    other factor (simple effects), where there is more than one. Any list of variants will do: full
+    grids, one factor at a time, or hand-picked ones. A setting that one of two levels does not have
+    (momentum, with optimizer=adamw) need not be equal.
+
+    Where one combination makes an average uncertain (`statistics.unstable`), a row more has the
+    effect without it. It was chosen after looking, so it is shown and not tested.
 
     Args:
         table: of the runs
@@ -34,25 +49,29 @@ def effects(
         smallest: the smallest difference that would matter, in the metric's unit
 
     Returns:
-        G rows: factor, level, baseline, at (`lr=0.1` of a simple effect, empty for the average),
-        then COLUMNS of `statistics.verdicts`, where they are explained. combinations: of the other
-        factors that were averaged over; left_out: those in which no seed has both levels, as
-        `lr=0.1; lr=0.2`, which the average does not hold. The averages are one family, and all
-        simple effects another.
+        G rows: factor, level, baseline, kind (AVERAGE, SIMPLE or WITHOUT), at (of a simple effect
+        `lr=0.1`; of an effect without a combination, this one; else empty), then COLUMNS of
+        `statistics.verdicts`, where they are explained; driver and driver_sd: of the combination
+        that makes an average uncertain, the variant that varies more, and the standard deviation of
+        its runs. combinations: of the other factors that were averaged over; left_out: those that
+        the average does not hold, as `lr=0.1; lr=0.2`. The averages are one family, and all simple
+        effects another.
         And (G, S): the differences that each row is the mean of, NaN where a seed has none.
 
     Raises:
         Refused: a baseline that the sweep does not have
     """
     levels = cells.baseline_levels(table.factors, baseline)
-    averages, simple = [], []
+    parts: list[_Part] = []
     for factor in table.factors:
         pairs = _Pairs(table, factor, levels[factor.name])
-        averages.append(pairs.averages())
-        simple.extend(pairs.simple(other) for other in pairs.others)
-    families = [_family(parts, table, smallest) for parts in (averages, simple)]
-    rows = [rows for rows, _ in families if len(rows)] or [families[0][0]]
-    differences = np.concatenate([differences for _, differences in families])
+        parts += pairs.averages()
+        for other in pairs.others:
+            parts += pairs.simple(other)
+    kinds = [[part for part in parts if part[0]["kind"] == kind] for kind in KINDS]
+    tables = [_tested(each, table, smallest) for each in kinds]
+    differences = np.concatenate([differences for _, differences in tables])
+    rows = [rows for rows, _ in tables if len(rows)] or [tables[0][0]]
     return pd.concat(rows, ignore_index=True), differences
 
 
@@ -79,8 +98,8 @@ def against(
     for factor in table.factors:
         named[factor.name] = [factor.levels[code] for code in factor.codes[rows]]
     named["baseline"] = cells.described(table.factors, base) if count else ""
-    alive = ~np.isnan(differences).all(axis=1)
-    named = named.assign(combinations=alive.astype(int), planned=1, left_out="")
+    some = ~np.isnan(differences).all(axis=1)
+    named = named.assign(combinations=some.astype(int), planned=1, left_out="")
     named = named.assign(**_lost(table, rows, partner))
     return judged(named, differences, table.metric, smallest)
 
@@ -107,7 +126,7 @@ class _Pairs:
         rows, partner: (P,) the two variants, the second at the baseline level
         level: (P,) the code of the first
         differences: (P, S)
-        alive: (P,) whether any seed has both
+        lost: of each pair, by the reason, as in `_lost`
     """
 
     def __init__(self, table: Matrix, factor: Factor, base: int):
@@ -120,61 +139,71 @@ class _Pairs:
         self.rows, self.partner = _joined(table, factor, base, self.compared)
         self.level = factor.codes[self.rows]
         self.differences = table.values[self.rows] - table.values[self.partner]
-        self.alive = ~np.isnan(self.differences).all(axis=1)
+        self.lost = _lost(table, self.rows, self.partner)
 
-    def averages(self) -> tuple[pd.DataFrame, np.ndarray]:
-        """Over all combinations of the other factors: names, and (G, S) differences."""
-        group = np.searchsorted(self.compared, self.level)
-        named = self._named(self.compared, [""] * len(self.compared))
-        return self._grouped(named, group, self.others)
+    def averages(self) -> list[_Part]:
+        """Over all combinations of the other factors; and without the one that makes an average
+        uncertain."""
+        found, without = [], []
+        for code in self.compared:
+            pairs = np.flatnonzero(self.level == code)
+            place = driver(self.differences[pairs])
+            if place is None:
+                found.append(self._part(code, AVERAGE, "", pairs, self.others))
+                continue
+            pair = pairs[place]
+            both = np.array([self.rows[pair], self.partner[pair]])
+            spread = np.nanstd(self.table.values[both], axis=1, ddof=1)
+            wild = both[spread.argmax()]
+            names = {"driver": cells.described(self.table.factors, wild), "driver_sd": spread.max()}
+            found.append(self._part(code, AVERAGE, "", pairs, self.others, **names))
+            at = cells.described(self.others, self.rows[pair])
+            rest = np.delete(pairs, place)
+            without.append(self._part(code, WITHOUT, at, rest, self.others))
+        return found + without
 
-    def simple(self, other: Factor) -> tuple[pd.DataFrame, np.ndarray]:
+    def simple(self, other: Factor) -> list[_Part]:
         """At each level of another factor; nothing where that would repeat the average."""
-        code = other.codes[self.rows]
-        size = len(other.levels)
-        keys, group = np.unique(self.level * size + code, return_inverse=True)
-        several = np.bincount(keys // size, minlength=len(self.factor.levels)) > 1
-        at = [f"{other.name}={cells.level_text(other.levels[key % size])}" for key in keys]
         rest = [each for each in self.others if each is not other]
-        named, means = self._grouped(self._named(keys // size, at), group, rest)
-        kept = several[keys // size]
-        return named[kept], means[kept]
+        at = other.codes[self.rows]
+        size = len(other.levels)
+        keys, group = np.unique(self.level * size + at, return_inverse=True)
+        several = np.bincount(keys // size, minlength=len(self.factor.levels)) > 1
+        ends = np.cumsum(np.bincount(group, minlength=1))
+        members = np.split(np.argsort(group, kind="stable"), ends[:-1])[: len(keys)]
+        return [
+            self._part(
+                key // size, SIMPLE, f"{other.name}={cells.level_text(other.levels[key % size])}",
+                pairs, rest,
+            )
+            for key, pairs in zip(keys, members, strict=True)
+            if several[key // size]
+        ]  # fmt: skip
 
-    def _named(self, codes: np.ndarray, at: list[str]) -> pd.DataFrame:
-        levels = pd.Series([self.factor.levels[code] for code in codes], dtype=object)
-        named = pd.DataFrame({"factor": self.factor.name, "level": levels})
-        base = [self.factor.levels[self.base]] * len(named) if len(named) else []
-        return named.assign(baseline=pd.Series(base, dtype=object), at=pd.Series(at, dtype=object))
-
-    def _grouped(
-        self, named: pd.DataFrame, group: np.ndarray, varying: Sequence[Factor]
-    ) -> tuple[pd.DataFrame, np.ndarray]:
-        """Averages the differences of each group of pairs within each seed.
+    def _part(
+        self, code: int, kind: str, at: str, pairs: np.ndarray, varying: Sequence[Factor],
+        **more: Any,
+    ) -> _Part:  # fmt: skip
+        """One row.
 
         Args:
-            named: G rows
-            group: (P,) the row of each pair
-            varying: factors that tell the pairs of a group apart
+            code: of the level
+            kind, at: as in `effects`
+            pairs: places in P of those that are averaged
+            varying: factors that tell them apart
+            more: columns
         """
-        size = len(named)
-        used = np.bincount(group[self.alive], minlength=size)
-        means = np.zeros((size, len(self.table.seeds)))
-        np.add.at(means, group[self.alive], self.differences[self.alive])
-        with np.errstate(invalid="ignore"):  # 0 / 0 where no pair is alive
-            means /= used[:, None]
-        lost = _lost(self.table, self.rows, self.partner)
-        lost = {key: np.bincount(group, count, size).astype(int) for key, count in lost.items()}
-        planned = np.bincount(group, minlength=size)
-        left_out = self._left_out(group, used, varying)
-        return named.assign(combinations=used, planned=planned, left_out=left_out, **lost), means
-
-    def _left_out(
-        self, group: np.ndarray, used: np.ndarray, varying: Sequence[Factor]
-    ) -> list[str]:
-        names: list[list[str]] = [[] for _ in used]
-        for pair in np.flatnonzero(~self.alive & (used[group] > 0)):
-            names[group[pair]].append(cells.described(varying, self.rows[pair]))
-        return list(map(few, names))
+        kept = usable(self.differences[pairs])
+        left_out = [cells.described(varying, self.rows[pair]) for pair in pairs[~kept]]
+        row = {
+            "factor": self.factor.name, "level": self.factor.levels[code],
+            "baseline": self.factor.levels[self.base], "kind": kind, "at": at,
+            "combinations": int(kept.sum()), "planned": len(pairs),
+            "left_out": few(left_out) if kept.any() else "",
+            **{name: int(count[pairs].sum()) for name, count in self.lost.items()},
+            "driver": "", "driver_sd": np.nan, **more,
+        }  # fmt: skip
+        return row, seed_means(self.differences[pairs[kept]])
 
 
 def _joined(
@@ -226,13 +255,19 @@ def _lost(table: Matrix, rows: np.ndarray, partner: np.ndarray) -> dict[str, np.
     return {name: (graver == reason).sum(axis=1) for name, reason in reasons.items()}
 
 
-def _family(
-    parts: list[tuple[pd.DataFrame, np.ndarray]], table: Matrix, smallest: float
+def _tested(
+    parts: Sequence[_Part], table: Matrix, smallest: float
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    parts = [part for part in parts if len(part[0])]
+    """Rows of one kind, decided where they are a family."""
+    names = ["factor", "level", "baseline", "kind", "at"]
     if not parts:
-        names = ["factor", "level", "baseline", "at"]
-        return pd.DataFrame(columns=[*names, *COLUMNS]), np.empty((0, len(table.seeds)))
-    named = pd.concat([named for named, _ in parts], ignore_index=True)
-    differences = np.concatenate([means for _, means in parts])
-    return judged(named, differences, table.metric, smallest), differences
+        columns = [*names, *COLUMNS, *DRIVER]
+        return pd.DataFrame(columns=columns), np.empty((0, len(table.seeds)))
+    named = pd.DataFrame([row for row, _ in parts])
+    differences = np.array([means for _, means in parts])
+    found = tested(named, differences, table.metric)
+    if named["kind"].iloc[0] == WITHOUT:
+        found["why"] = AFTERWARDS
+    else:
+        (found,) = decided([found], table.metric, smallest)
+    return found[[*names, *COLUMNS, *DRIVER]], differences

@@ -47,7 +47,7 @@ def paired_t(differences: np.ndarray, level: float = LEVEL) -> pd.DataFrame:
         sd = np.sqrt(square.sum(axis=0) / (count - 1))
         sd = np.where(count < 2, np.nan, np.where(sd < ROUNDING, 0, sd))
         error = np.where(sd > 0, sd, np.nan) / np.sqrt(count)
-        half = stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * error
+        half = t_half(sd, count, level)
         p = 2 * stats.t.sf(np.abs(mean) / error, np.maximum(count - 1, 1))
     return pd.DataFrame(
         {
@@ -55,6 +55,35 @@ def paired_t(differences: np.ndarray, level: float = LEVEL) -> pd.DataFrame:
             "ci_low": mean - half, "ci_high": mean + half, "p": p,
         }
     )  # fmt: skip
+
+
+def t_half(sd: np.ndarray, count: np.ndarray, level: float) -> np.ndarray:
+    """Half of Student's interval of a mean: t((1 + level) / 2, n - 1) sd / sqrt(n).
+
+    Args:
+        sd: of single differences; where it is 0 or NaN, the half is NaN
+        count: n
+        level: of the interval
+    """
+    error = np.where(sd > 0, sd, np.nan) / np.sqrt(np.maximum(count, 1))
+    return stats.t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * error
+
+
+def sd_limits(
+    sd: np.ndarray, count: np.ndarray, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of a standard deviation: sd sqrt((n - 1) / chi2(n - 1)) at both quantiles
+    (Snedecor and Cochran 1989, Statistical Methods, 8th ed., section 5.11).
+
+    Args:
+        sd: with n - 1 in its divisor, NaN for n < 2
+        count: n
+        level: of the interval
+    """
+    freedom = np.maximum(count - 1, 1)
+    quantiles = stats.chi2.ppf([[(1 + level) / 2], [(1 - level) / 2]], freedom)
+    low, high = sd * np.sqrt(freedom / quantiles)
+    return low, high
 
 
 def equivalence(table: pd.DataFrame, smallest: float) -> np.ndarray:

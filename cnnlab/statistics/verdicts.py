@@ -1,6 +1,7 @@
 """From matrices of differences to a table with intervals, adjusted p and a verdict for each.
 
-A family is one table: Holm's adjustment is over all of its rows that can be tested.
+A family is what Holm's adjustment is over: all rows of one table that can be tested, or those of
+all tables of a report.
 
 | verdict | when |
 | --- | --- |
@@ -14,68 +15,148 @@ equivalent, since `smallest` is by its definition what the reader cares about; d
 and p_holm stand beside it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from cnnlab.core.metrics import Metric
-from cnnlab.statistics.paired import ALPHA, equivalence, holm, paired_t, seeds_needed
+from cnnlab.statistics.paired import (
+    ALPHA,
+    LEVEL,
+    equivalence,
+    holm,
+    paired_t,
+    sd_limits,
+    seeds_needed,
+    t_half,
+)  # fmt: skip
 
 LOST = ("lost_failed", "lost_diverged", "lost_pending", "lost_unmeasured")
 """Columns that count pairs of runs of which one or both have no value."""
 
 COLUMNS = (
-    "metric", "n_pairs", "combinations", "difference", "sd", "ci_low", "ci_high", "p", "p_holm",
-    "p_equivalent", "comparisons", "more_seeds", *LOST, "left_out", "verdict", "why",
+    "metric", "n_pairs", "higher", "combinations", "difference", "sd", "ci_low", "ci_high",
+    "all_low", "all_high", "p", "p_holm", "p_equivalent", "comparisons", "more_seeds",
+    "more_seeds_low", "more_seeds_high", *LOST, "left_out", "verdict", "why",
 )  # fmt: skip
 """What follows the columns that name a comparison."""
 
 ONE_SEED = "one seed: add seeds=5"
+FAILED = "one seed left: retry=failed trains the failed runs again"
+UNTRAINED = "one seed so far: the sweep's command trains the rest"
+DIVERGED = "one seed left: the others diverged"
+UNMEASURED = "one seed left: the others have no such metric"
 EQUAL = "all differences are equal"
 NEVER = "never in the sweep with all else equal"
 UNFINISHED = "no pair has finished"
-NO_COMMON = "no seed has all combinations"
+AFTERWARDS = "chosen after looking: no test"
 
 
 def judged(
     named: pd.DataFrame, differences: np.ndarray, metric: Metric, smallest: float
 ) -> pd.DataFrame:
-    """Tests a family of comparisons.
+    """Tests comparisons, and decides them as a family of their own: `tested`, then `decided`."""
+    return decided([tested(named, differences, metric)], metric, smallest)[0]
+
+
+def tested(named: pd.DataFrame, differences: np.ndarray, metric: Metric) -> pd.DataFrame:
+    """Tests each comparison by itself.
 
     Args:
         named: a row a comparison: columns that name it, then combinations (that were averaged over
             within a seed), planned (those of the sweep), LOST, left_out
         differences: (comparisons, seeds), NaN where a pair is missing
         metric: that was compared
-        smallest: the smallest difference that would matter, in its unit
 
     Returns:
-        the naming columns, then COLUMNS: n_pairs (seeds), difference (mean over seeds), its sd, 95%
-        t interval (of this comparison alone) and two-sided p; p_holm and p_equivalent (TOST), both
-        after Holm; comparisons (tested in this family); more_seeds: how many more give 80% power
-        to show a true difference of `smallest` at 0.05 / comparisons, if sd stays as it is; NaN
-        where n_pairs < 2 or sd = 0
+        the naming columns, then COLUMNS: n_pairs (seeds), higher (seeds whose difference is above
+        0), difference (mean over seeds), its sd, 95% t interval (of this comparison alone) and
+        two-sided p; all that a family decides is NaN, and no row has a verdict
     """
     named = named.reset_index(drop=True)
-    tests = paired_t(differences.T)
-    table = pd.concat([named, tests], axis=1).assign(metric=metric.name)
-    table["p_holm"] = holm(tests["p"].to_numpy())
-    table["p_equivalent"] = holm(equivalence(tests, smallest))
-    comparisons = int(tests["p"].notna().sum())
-    table["comparisons"] = comparisons
-    needed = seeds_needed(tests["sd"].to_numpy(), smallest, ALPHA / max(comparisons, 1))
-    table["more_seeds"] = np.maximum(needed - tests["n_pairs"], 0)
+    table = pd.concat([named, paired_t(differences.T)], axis=1).assign(metric=metric.name)
+    table["higher"] = (differences > 0).sum(axis=1)
     table["why"] = _why(table)
-    table["verdict"] = _verdict(table, metric)
+    table = table.assign(**dict.fromkeys(_OF_A_FAMILY, np.nan), comparisons=0, verdict="no verdict")
     names = [name for name in named.columns if name not in (*COLUMNS, "planned")]
     return table[[*names, *COLUMNS]]
 
 
+_TESTS = ("n_pairs", "difference", "sd", "p", "why")
+"""Columns that a family is decided by."""
+
+_OF_A_FAMILY = (
+    "all_low", "all_high", "p_holm", "p_equivalent",
+    "more_seeds", "more_seeds_low", "more_seeds_high",
+)  # fmt: skip
+
+
+def decided(
+    tables: Sequence[pd.DataFrame],
+    metric: Metric,
+    smallest: float,
+    further: Sequence[np.ndarray] = (),
+) -> list[pd.DataFrame]:
+    """Decides the comparisons of some tables as one family.
+
+    Args:
+        tables: of `tested`; whatever another family decided in them is replaced
+        metric: that was compared
+        smallest: the smallest difference that would matter, in its unit
+        further: p of other tests of this family
+
+    Returns:
+        the tables, with p_holm and p_equivalent (TOST), both after Holm; comparisons (tested in
+        this family); all_low and all_high: the interval that holds the truth together with those
+        of the whole family (Dunn 1961, JASA 56:52), cut at 0 where Holm finds a difference that
+        Bonferroni's adjustment does not; more_seeds: how many more give 80% power to show a true
+        difference of `smallest` at 0.05 / comparisons, and its limits if the true sd is at the 95%
+        limits of this one; NaN where n_pairs < 2 or sd = 0
+    """
+    family = pd.concat([table[list(_TESTS)] for table in tables], ignore_index=True)
+    p = family["p"].to_numpy(float)
+    family["p_holm"] = holm(np.concatenate([p, *further]))[: len(p)]
+    family["p_equivalent"] = holm(equivalence(family, smallest))
+    comparisons = sum(int((~np.isnan(each)).sum()) for each in (p, *further))
+    family["comparisons"] = comparisons
+    alpha = ALPHA / max(comparisons, 1)
+    family["all_low"], family["all_high"] = _simultaneous(family, 1 - alpha)
+    count, sd = family["n_pairs"].to_numpy(), family["sd"].to_numpy()
+    low, high = sd_limits(sd, count, LEVEL)
+    for name, each in (("", sd), ("_low", low), ("_high", high)):
+        needed = seeds_needed(each, smallest, alpha)
+        family[f"more_seeds{name}"] = np.maximum(needed - count, 0)
+    family["verdict"] = _verdict(family, metric)
+    ends = np.cumsum([len(table) for table in tables])
+    made = family.drop(columns=list(_TESTS))
+    return [
+        table.assign(**made.iloc[end - len(table) : end].set_index(table.index))
+        for table, end in zip(tables, ends, strict=True)
+    ]
+
+
+def _simultaneous(family: pd.DataFrame, level: float) -> tuple[np.ndarray, np.ndarray]:
+    mean = family["difference"].to_numpy(float)
+    half = t_half(family["sd"].to_numpy(float), family["n_pairs"].to_numpy(), level)
+    real = (family["p_holm"] < ALPHA).to_numpy()
+    low, high = mean - half, mean + half
+    return (
+        np.where(real & (mean > 0), np.maximum(low, 0), low),
+        np.where(real & (mean < 0), np.minimum(high, 0), high),
+    )
+
+
 def _why(table: pd.DataFrame) -> np.ndarray:
+    one = table["n_pairs"] == 1
     cases = {
         NEVER: table["planned"] == 0,
-        UNFINISHED: table["combinations"] == 0,
-        NO_COMMON: table["n_pairs"] == 0,
-        ONE_SEED: table["n_pairs"] == 1,
+        UNFINISHED: table["n_pairs"] == 0,
+        FAILED: one & (table["lost_failed"] > 0),
+        UNTRAINED: one & (table["lost_pending"] > 0),
+        DIVERGED: one & (table["lost_diverged"] > 0),
+        UNMEASURED: one & (table["lost_unmeasured"] > 0),
+        ONE_SEED: one,
         EQUAL: table["sd"] == 0,
     }
     return np.select(list(cases.values()), list(cases), "").astype(object)

@@ -67,7 +67,7 @@ def simulated(
 def tested(runs: pd.DataFrame, design: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Average effects, as a report has them."""
     table = effects(spread(runs, list(design), METRIC), smallest=SMALLEST)[0]
-    return table[table["at"] == ""]
+    return table[table["kind"] == "average"]
 
 
 def no_effect(name: str, seeds: int, sweeps: int, random: np.random.Generator) -> list[Row]:
@@ -105,7 +105,9 @@ def no_interaction(seeds: int, sweeps: int, random: np.random.Generator) -> list
         tests = interactions(cells)
         crossed += tests["verdict"].eq("interaction").any()
         table = effects(cells, smallest=SMALLEST)[0]
-        others = table[(table["at"] != "") & ~(table["factor"].eq("a") & table["level"].eq(2))]
+        others = table[
+            (table["kind"] == "simple") & ~(table["factor"].eq("a") & table["level"].eq(2))
+        ]
         simple += others["verdict"].isin(["helps", "hurts"]).any()
     what = f"{name}, one with an effect, {seeds} seeds"
     return [

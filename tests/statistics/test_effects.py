@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 from test_paired import FIRST, SECOND
 
-from cnnlab.statistics.effects import against, effects
+from cnnlab.statistics.effects import DRIVER, against, effects
 from cnnlab.statistics.interactions import interactions
 from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.verdicts import COLUMNS
@@ -55,7 +55,7 @@ def found(runs, factors=("norm", "lr"), **more) -> pd.DataFrame:
 
 def averages(runs, factors=("norm", "lr"), **more) -> pd.DataFrame:
     every = found(runs, factors, **more)
-    return every[every["at"] == ""].reset_index(drop=True)
+    return every[every["kind"] == "average"].reset_index(drop=True)
 
 
 def test_students_sleep_data_is_a_sweep_of_one_factor_and_ten_seeds():
@@ -88,7 +88,7 @@ def test_the_average_and_the_simple_effects_of_a_grid_by_hand():
     # t(0.975, 2) = 4.302653 in every printed table; 0.01 / sqrt(3) is the standard error.
     half = 4.302653 * 0.01 / 3**0.5
     assert rows["ci_high"][0] == pytest.approx(0.04 + half, abs=1e-8)
-    assert rows.columns.tolist() == ["factor", "level", "baseline", "at", *COLUMNS]
+    assert rows.columns.tolist() == ["factor", "level", "baseline", "kind", "at", *COLUMNS, *DRIVER]
     assert rows["comparisons"].tolist() == [1, 1, 2, 2, 2, 2]  # equal differences are no tests
     assert rows["why"][1] == "all differences are equal"
 
@@ -107,9 +107,18 @@ def by_loop(runs, factors, factor, level, base) -> dict[int, float]:
                if (level, each, s) in values and (base, each, s) in values}
         for each in rest
     }  # fmt: skip
-    both = {each: by_seed for each, by_seed in both.items() if by_seed}
-    whole = [seed for seed in seeds if all(seed in by_seed for by_seed in both.values())]
-    return {s: float(np.mean([by_seed[s] for by_seed in both.values()])) for s in whole if both}
+    enough = min(2, max(map(len, both.values()), default=0))
+    both = {each: by_seed for each, by_seed in both.items() if by_seed and len(by_seed) >= enough}
+    seeds = sorted({seed for by_seed in both.values() for seed in by_seed})
+    if not both:
+        return {}
+    # A plain regression on dummies; what a seed has over the first, added to the mean of all cells.
+    cells = [(c, s) for c in both for s in both[c]]
+    dummies = [[c == each for each in both] + [s == each for each in seeds[1:]] for c, s in cells]
+    fit = np.linalg.lstsq(np.array(dummies, float), [both[c][s] for c, s in cells], rcond=None)
+    assert fit[2] == len(both) + len(seeds) - 1  # else a plain regression has no answer
+    shift = np.append(0, fit[0][len(both) :])
+    return dict(zip(seeds, fit[0][: len(both)].mean() + shift, strict=True))
 
 
 @pytest.mark.parametrize("kept", [1.0, 0.95, 0.6])
@@ -209,11 +218,11 @@ def test_a_combination_that_diverged_with_every_seed_is_left_out_and_told():
     assert (simple["verdict"], simple["why"]) == ("no verdict", "no pair has finished")
 
 
-def test_a_seed_that_lacks_a_combination_is_no_part_of_the_average():
+def test_a_seed_that_lacks_a_combination_is_compared_by_the_others():
     runs = lose(grid(4, wave, norm=["bn", "none"], lr=[0.1, 0.2]), "failed", norm="bn", lr=0.2,
                 seed=1)  # fmt: skip
     rows = found(runs).set_index("at")
-    assert rows.loc["", "n_pairs"].tolist() == [3, 3]
+    assert rows.loc["", "n_pairs"].tolist() == [4, 4]
     assert (rows.loc["lr=0.1", "n_pairs"], rows.loc["lr=0.2", "n_pairs"]) == (4, 3)
     assert rows.loc["lr=0.2", "lost_failed"] == 1
     assert rows.loc["", "left_out"].tolist() == ["", ""]
@@ -241,12 +250,64 @@ def test_seeds_that_only_one_variant_has_are_pending_and_those_of_neither_are_no
     assert rows.loc["gn", ["n_pairs", "lost_pending"]].tolist() == [4, 1]
 
 
-def test_combinations_without_a_common_seed_have_no_average():
-    runs = grid(4, wave, norm=["bn", "none"], lr=[0.1, 0.2])
-    runs = runs[(runs["seed"] < 2) == (runs["lr"] == 0.1)]
+def test_of_combinations_without_a_common_seed_those_with_most_pairs_are_averaged():
+    """Nothing tells what lr=0.2 adds from what its seeds add."""
+    runs = grid(5, wave, norm=["bn", "none"], lr=[0.1, 0.2])
+    runs = runs[(runs["seed"] < 3) == (runs["lr"] == 0.1)]
     row = averages(runs).iloc[0]
-    assert (row["n_pairs"], row["why"]) == (0, "no seed has all combinations")
+    assert (row["n_pairs"], row["combinations"], row["left_out"]) == (3, 1, "lr=0.2")
     assert row[["lost_failed", "lost_pending"]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ("failed", "one seed left: retry=failed trains the failed runs again"),
+        ("pending", "one seed so far: the sweep's command trains the rest"),
+        ("diverged", "one seed left: the others diverged"),
+    ],
+)
+def test_one_surviving_run_of_five_is_told_from_a_sweep_of_one_seed(status, why):
+    runs = grid(5, wave, norm=["bn", "none"], lr=[0.1, 0.2])
+    for seed in range(4):
+        runs = lose(runs, status, norm="bn", lr=0.2, seed=seed)
+    rows = found(runs).set_index("at")
+    assert rows.loc["lr=0.2", ["verdict", "why"]].tolist() == ["no verdict", why]
+    average = averages(runs).iloc[0]
+    assert (average["n_pairs"], average["combinations"]) == (5, 1)
+    assert average["left_out"] == "lr=0.2"
+
+
+def test_with_one_run_in_ten_lost_nearly_all_averages_have_a_verdict():
+    """3 x 3 x 3 with 5 seeds: 13% when a seed needed all of its pairs."""
+    random, decided = np.random.default_rng(0), []
+    for _ in range(20):
+        runs = grid(5, lambda v, s: random.normal(), a=range(3), b=range(3), c=range(3))
+        runs.loc[random.random(len(runs)) < 0.1, "status"] = "failed"
+        decided.extend(averages(runs, list("abc"))["verdict"] != "no verdict")
+    assert np.mean(decided) == 1
+
+
+def test_the_cell_that_makes_an_average_uncertain_is_named_and_the_effect_without_it_is_shown():
+    """bn is better in all 15 pairs; norm=none with lr=1 nearly diverges, now and then."""
+
+    def value(v, seed):
+        wild = 0.3 * (seed % 2) * (v["norm"] == "none") * (v["lr"] == 1)
+        return 0.7 + 0.02 * (v["norm"] == "bn") - wild + (wave(v, seed) - 0.7) / 10
+
+    runs = grid(5, value, norm=["bn", "none"], lr=[0.01, 0.1, 1])
+    every = found(runs)
+    row, without = every.iloc[0], every[every["kind"] == "without"].iloc[0]
+    assert (row["verdict"], row["higher"], row["n_pairs"]) == ("no evidence", 5, 5)
+    assert row["driver"] == "norm=none, lr=1"
+    assert row["driver_sd"] == pytest.approx(0.3 * np.std([0, 1, 0, 1, 0], ddof=1), rel=0.02)
+    assert without[["factor", "level", "at", "combinations"]].tolist() == ["norm", "bn", "lr=1", 2]
+    alone = averages(runs[runs["lr"] < 1]).iloc[0]
+    for name in ("difference", "ci_low", "ci_high", "p"):
+        assert without[name] == pytest.approx(alone[name])
+    assert (without["verdict"], without["why"]) == ("no verdict", "chosen after looking: no test")
+    assert np.isnan(without["p_holm"])
+    assert row["comparisons"] == 3  # the averages alone
 
 
 def test_one_seed_is_no_verdict():

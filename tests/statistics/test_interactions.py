@@ -5,8 +5,12 @@ import pytest
 from scipy import stats
 from test_effects import METRIC, grid, lose, table, wave
 
-from cnnlab.statistics.interactions import COLUMNS, anova, interactions
+from cnnlab.statistics.additive import seed_means
+from cnnlab.statistics.interactions import COLUMNS, anova, interactions, power
 from cnnlab.statistics.matrix import NO_SETTING, spread
+from cnnlab.statistics.paired import power as paired_power
+
+THREE = {"f": [0, 1], "g": [0, 1], "h": [0, 1]}
 
 TOOTH = {
     ("VC", 0.5): [4.2, 11.5, 7.3, 5.8, 6.4, 10, 11.2, 11.2, 5.2, 7],
@@ -167,6 +171,46 @@ def test_one_seed_is_no_verdict():
 def test_without_any_result_there_is_no_row(lost):
     runs = lose(grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2]), lost, norm="bn")
     assert crossed(runs, ["norm", "lr"]).empty
+
+
+def test_a_seed_that_lacks_one_of_several_combinations_still_counts():
+    """What seeds add to all cells of h=1 is large, and is no part of the interaction of f and g."""
+    runs = grid(4, lambda v, s: v["f"] * v["g"] / 100 + 10 * v["h"] * s + wave(v, s), **THREE)
+    runs = lose(runs, "failed", f=1, g=1, h=1, seed=2)
+    row = crossed(runs, list(THREE)).iloc[0]
+    assert (row["n"], row["combinations"], row["left_out"]) == (4, 2, "")
+    # The difference of differences at h=0 and h=1; R's lm on h and seed adjusts that of seed 2.
+    cells = {h: [[wave({"f": f, "g": g, "h": h}, s) + f * g / 100 for s in range(4)]
+                 for f, g in ((1, 1), (1, 0), (0, 1), (0, 0))] for h in (0, 1)}  # fmt: skip
+    d = np.array([np.array([1, -1, -1, 1]) @ np.array(cells[h]) for h in (0, 1)])
+    d[1, 2] = np.nan
+    test = stats.ttest_1samp(seed_means(d), 0)
+    assert row["F"] == pytest.approx(test.statistic**2)
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(3, 0.05), (5, 0.05), (5, 0.01)])
+def test_the_power_of_a_two_by_two_is_that_of_a_t_test(n, alpha):
+    """One cell that is off by 3 shifts the contrast, whose sd is 1, by 3 / 2."""
+    exact = paired_power(np.array([n]), np.array([1.5]), np.array([alpha]))[0]
+    assert power(n, 2, 2, alpha) == pytest.approx(exact, abs=3 * 0.016)
+
+
+def test_with_many_seeds_or_one_the_power_is_not_told():
+    assert np.isnan(power(1, 2, 2, 0.05))
+    assert np.isnan(power(11, 2, 2, 0.05))
+    row = crossed(grid(3, wave, norm=["bn", "none"], lr=[0.1, 0.2]), ["norm", "lr"]).iloc[0]
+    assert row["power"] == power(3, 2, 2, 0.05)
+
+
+def test_the_level_whose_effect_depends_on_the_other_factor_is_named():
+    """bn adds 2 at each rate; gn adds 5 at one and nothing at the other."""
+    gain = {("bn", 0.1): 2, ("bn", 0.2): 2, ("gn", 0.1): 5}
+
+    def value(v, seed):
+        return gain.get((v["norm"], v["lr"]), 0) + 10 * (wave(v, seed) - 0.7)
+
+    row = crossed(grid(5, value, norm=["none", "bn", "gn"], lr=[0.1, 0.2]), ["norm", "lr"]).iloc[0]
+    assert row[["verdict", "factor_level", "other_level"]].tolist() == ["interaction", "gn", "0.2"]
 
 
 def test_one_factor_or_one_level_gives_none():

@@ -6,8 +6,8 @@ import pytest
 from calibration import DESIGNS, calibration
 
 from cnnlab.core.metrics import METRICS
-from cnnlab.statistics.paired import seeds_needed
-from cnnlab.statistics.verdicts import COLUMNS, LOST, judged
+from cnnlab.statistics.paired import holm, seeds_needed
+from cnnlab.statistics.verdicts import COLUMNS, LOST, decided, judged
 
 SPREAD = np.array([-2, -1, 0, 1, 2]) / 2.5**0.5
 """Five numbers with mean 0 and standard deviation 1."""
@@ -62,6 +62,42 @@ def test_more_seeds_are_those_beyond_the_ones_that_are_there():
     rows = family((0.0, 0.01), (0.0, 0.001))
     needed = seeds_needed(np.array([0.01, 0.001]), 0.005, 0.05 / 2)
     assert rows["more_seeds"].tolist() == [needed[0] - 5, 0]
+
+
+def test_the_intervals_of_a_family_are_bonferronis():
+    """R: qt(1 - 0.05 / 6, 4) = 3.960786483; 0.01 / sqrt(5) is the standard error."""
+    rows = family((0.0, 0.01), (0.001, 0.01), (0.002, 0.01))
+    half = 3.960786483 * 0.01 / 5**0.5
+    assert rows["all_low"].tolist() == pytest.approx([-half, 0.001 - half, 0.002 - half], abs=1e-8)
+    assert rows["all_high"].tolist() == pytest.approx([half, 0.001 + half, 0.002 + half], abs=1e-8)
+
+
+def test_they_leave_out_zero_where_holm_does_and_nowhere_else():
+    """Of p 0.0001, 0.02 and 0.4, Holm's second step has 0.04, and Bonferroni's 0.06."""
+    rows = family((0.03, 0.005), (-0.0169, 0.01), (0.004, 0.01))
+    assert rows["p"].round(4).tolist() == [0.0002, 0.0195, 0.4216]
+    assert rows["verdict"].tolist() == ["helps", "hurts", "no evidence"]
+    assert (rows["all_low"] > 0).tolist() == [True, False, False]
+    assert rows["all_high"][1] == 0
+    assert rows["all_low"][2] < 0 < rows["all_high"][2]
+
+
+def test_two_tables_can_be_one_family():
+    one, other = family((0.01, 0.006)), family((0.01, 0.005), (0.0, 0.01))
+    together = decided([one, other], METRICS["best_val_accuracy"], 0.005, [np.array([0.9, np.nan])])
+    p = np.concatenate([one["p"], other["p"], [0.9]])
+    assert np.concatenate([each["p_holm"] for each in together]) == pytest.approx(holm(p)[:3])
+    assert [each["comparisons"].iloc[0] for each in together] == [4, 4]
+    assert one["verdict"][0] == "helps"
+    assert together[0]["verdict"][0] == "no evidence"
+    assert [each.columns.tolist() for each in together] == [one.columns.tolist()] * 2
+
+
+def test_more_seeds_has_the_limits_that_the_standard_deviation_has():
+    """R: 0.01 * sqrt(4 / qchisq(c(0.975, 0.025), 4)) is 0.005991331, 0.028735556."""
+    row = family((0.0, 0.01)).iloc[0]
+    needed = seeds_needed(np.array([0.005991331, 0.028735556]), 0.005, 0.05)
+    assert row[["more_seeds_low", "more_seeds_high"]].tolist() == (needed - 5).tolist()
 
 
 def test_the_columns_are_the_ones_that_are_told():
