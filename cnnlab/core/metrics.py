@@ -16,6 +16,8 @@ class Metric:
         less_is_better: of two numbers
         chosen: how a run's number was chosen
         digits: after the point, of a number
+        beside: metrics that a variant's mean is shown with: of a number that was chosen on the
+            validation images, those that were not
     """
 
     name: str
@@ -25,6 +27,7 @@ class Metric:
     less_is_better: bool = False
     chosen: str
     digits: int = 4
+    beside: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -42,6 +45,7 @@ _ALL = (
         name="best_val_accuracy",
         label="best validation accuracy",
         chosen="each run counts with its best epoch",
+        beside=("final_val_accuracy", "test_accuracy"),
     ),
     Metric(
         name="final_val_accuracy",

@@ -13,6 +13,7 @@ import pandas as pd
 from cnnlab.core.formats import NONE, number, p_value, span
 from cnnlab.core.metrics import Metric
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.phrases import more_seeds
 
 LOST = {
     "lost_diverged": "diverged", "lost_failed": "failed", "lost_pending": "pending",
@@ -129,6 +130,16 @@ def left_out(table: pd.DataFrame) -> list[Column]:
     return [Column("left out", lambda row: str(row["left_out"]) or None)] * some
 
 
+def together(metric: Metric) -> Column:
+    """The interval that holds together with those of the whole family."""
+
+    def ends(row: Row) -> list[float] | None:
+        low, high = (finite(row[end], metric.scale) for end in ("all_low", "all_high"))
+        return None if low is None or high is None else [low, high]
+
+    return Column("all at once", ends, "interval", metric.difference_digits, True, detail=2)
+
+
 def comparison(table: pd.DataFrame, metric: Metric) -> list[Column]:
     """What was found of a comparison, and what it rests on."""
     scale, digits = metric.scale, metric.difference_digits
@@ -138,15 +149,18 @@ def comparison(table: pd.DataFrame, metric: Metric) -> list[Column]:
         partial = any(row[key] for key in LOST) or bool(row["left_out"])
         return [value, value is not None and partial]
 
-    more_seeds = plain("more seeds", "more_seeds", detail=2)
+    seeds = Column("more seeds", lambda row: more_seeds(row), detail=2)
+    agree = Column("same sign", lambda row: f"{row['agree']} of {row['n_pairs']}", detail=2)
     return [
         verdict(),
         Column(f"difference ({metric.unit})", difference, "mean", digits, sign=True),
         interval(digits, scale, sign=True),
         probability("p (Holm)", "p_holm"),
         probability("p equivalent", "p_equivalent", detail=2),
+        *([together(metric)] * bool((table["comparisons"] > 1).any())),
         plain("seeds", "n_pairs"),
-        *([more_seeds] * bool(table["more_seeds"].notna().any())),
+        *([agree] * bool((table["n_pairs"] > 1).any())),
+        *([seeds] * bool(table["more_seeds"].notna().any())),
         *missing("missing pairs", table, LOST),
         *left_out(table),
     ]

@@ -14,6 +14,9 @@ from cnnlab.core.errors import Refused, no_such, unknown_key
 from cnnlab.core.limits import CLOSED
 from cnnlab.core.metrics import METRICS
 
+FAMILIES = ("table", "report")
+"""What Holm's adjustment can be over."""
+
 USAGE = """\
 Usage: python -m cnnlab.report [key=value ...] [--watch]
 
@@ -37,6 +40,9 @@ class Settings:
     own, else none where a factor has it, else its first."""
     smallest_effect: float = 0.5
     """The smallest difference that matters, in points of accuracy, or hundredths of a nat."""
+    family: str = FAMILIES[0]
+    """What may be wrong in 5% of sweeps, where nothing has an effect: a verdict in a table, or one
+    in the whole report."""
     outputs: str = "outputs"
     """Folder of all records."""
     watch: bool = False
@@ -76,8 +82,9 @@ def settings(arguments: Sequence[str]) -> Settings:
         else:
             given[key] = value
     faults += _converted(given)
-    if "metric" in given and given["metric"] not in METRICS:
-        faults.append(no_such("metric", str(given["metric"]), list(METRICS)))
+    for key, allowed in (("metric", list(METRICS)), ("family", list(FAMILIES))):
+        if key in given and given[key] not in allowed:
+            faults.append(no_such(key, str(given[key]), allowed))
     if faults:
         raise Refused(faults)
     return Settings(**given)

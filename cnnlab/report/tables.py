@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab.core.formats import capital, count
+from cnnlab.core.formats import capital, count, number
 from cnnlab.core.metrics import METRICS, Metric
 from cnnlab.report.columns import (
     Column,
@@ -27,7 +27,12 @@ from cnnlab.report.columns import (
     verdict,
 )  # fmt: skip
 from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.paired import ALPHA
+
+BESIDE = {"final_val_accuracy": "last epoch", "test_accuracy": "test"}
+"""Heads of the metrics that are shown beside another."""
 
 MOST = 3000
 """Rows of a table; the files beside the page have all."""
@@ -76,13 +81,16 @@ class Table:
 
 def tables(analysis: Analysis) -> list[Table]:
     """All tables of an analysis that have a row."""
-    averages = analysis.effects[analysis.effects["at"] == ""]
-    simple = analysis.effects[analysis.effects["at"] != ""]
+    kind = analysis.effects["kind"]
+    averages = analysis.effects[kind.isin([AVERAGE, WITHOUT])].sort_values(
+        ["factor", "level"], key=lambda column: pd.factorize(column)[0], kind="stable"
+    )
+    simple = analysis.effects[kind == SIMPLE]
     several = len(analysis.sweep.factors) > 1
     title = f"Effects{', averaged over the other factors' * several}"
     made = [
         summary(analysis),
-        _effects(analysis.metric, averages, "effects", title),
+        _effects(analysis.metric, averages, "effects", title, _risk(analysis)),
         _effects(analysis.metric, simple, "simple", "Effects at each level of the others"),
         _against(analysis),
         _interactions(analysis),
@@ -107,26 +115,44 @@ def summary(analysis: Analysis) -> Table:
         best = "lowest" if metric.less_is_better else "best"
         columns.append(plain("std", "std", metric.digits, detail=1))
         columns.append(plain(best, "best", metric.digits, detail=2))
+        columns += [plain("shrunk", "shrunk", metric.digits, detail=2)] * bool(
+            table["shrunk"].notna().any()
+        )
+    columns += [
+        plain(head, name, metric.digits, detail=1) for name, head in BESIDE.items() if name in table
+    ]
     columns.append(plain("seconds a run", "seconds", 1))
     note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
     caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
+    caption += f" {_covers(analysis)}" * several
     if (analysis.sweep.runs["stack_size"] > 1).any():
         caption += " Seconds a run: those of a stack, divided by its runs."
     return _made("summary", "Variants", caption, columns, table, "summary.csv")
 
 
-def _effects(metric: Metric, table: pd.DataFrame, name: str, title: str) -> Table:
+def _effects(metric: Metric, table: pd.DataFrame, name: str, title: str, note: str = "") -> Table:
+    without = bool((table["kind"] == WITHOUT).any())
     columns = [
         Column("factor", lambda row: str(row["factor"])),
         Column("level", lambda row: level_text(row["level"]), "level"),
         Column("against", lambda row: level_text(row["baseline"]), "level"),
         *([Column("at", lambda row: str(row["at"]))] * (name == "simple")),
+        *([Column("without", lambda row: str(row["at"]) or None)] * without),
         *comparison(table, metric),
+        *([Column("uncertain for", lambda row: _driver(row, metric), detail=2)] * without),
     ]
     if name == "effects" and (table["combinations"] > 1).any():
         columns.append(plain("averaged over", "combinations", detail=2))
-    caption = f"{_compared(metric)} {_family(table, 'comparison')}"
+    tested = table[table["kind"] != WITHOUT]
+    caption = f"{_compared(metric)} {_family(tested, 'comparison')} {note}".rstrip()
     return _made(name, title, caption, columns, table, "effects.csv")
+
+
+def _driver(row: Row, metric: Metric) -> str | None:
+    if not row["driver"]:
+        return None
+    spread = number(metric.scale * row["driver_sd"], metric.difference_digits)
+    return f"{row['driver']} (std {spread})"
 
 
 def _against(analysis: Analysis) -> Table:
@@ -148,6 +174,8 @@ def _interactions(analysis: Analysis) -> Table:
         probability("p", "p"),
         probability("p (Holm)", "p_holm"),
         verdict(),
+        Column("most certain for", _strongest, detail=2),
+        plain("power", "power", 2, detail=2),
         *left_out(table),
     ]
     caption = (
@@ -155,6 +183,10 @@ def _interactions(analysis: Analysis) -> Table:
         f" of variance within seeds (Greenhouse-Geisser). {_family(table, 'test')}"
     )
     return _made("interactions", "Interactions", caption, columns, table, "interactions.csv")
+
+
+def _strongest(row: Row) -> str:
+    return f"{row['factor']}={row['factor_level']}, {row['other']}={row['other_level']}"
 
 
 def published(analysis: Analysis) -> Table:
@@ -211,9 +243,40 @@ def _compared(metric: Metric) -> str:
 
 def _family(table: pd.DataFrame, what: str) -> str:
     """`One family of 12 comparisons, p adjusted by Holm.`; of a table with `comparisons`."""
-    tested = int(table["comparisons"].max()) if len(table) else 0
+    tested = int(table["p_holm"].notna().sum())
     others = len(table) - tested
     if not tested:
         return f"{count(others, what)}, none of which can be tested."
     rest = f"; {others} more cannot be tested" if others else ""
+    family = int(table["comparisons"].max())
+    if family > tested:
+        return (
+            f"{count(tested, what)} of the report's family of {family}, p adjusted by Holm{rest}."
+        )
     return f"One family of {count(tested, what)}, p adjusted by Holm{rest}."
+
+
+def _risk(analysis: Analysis) -> str:
+    """How often verdicts are wrong: the one statement of it."""
+    said = f"a verdict is false in at most {100 * ALPHA:.0f} of 100 sweeps"
+    if analysis.one_family:
+        return f"Where nothing has an effect, {said}."
+    effects = analysis.effects
+    tables = [effects[effects["kind"] == kind] for kind in (AVERAGE, SIMPLE)]
+    tables += [analysis.against, analysis.interactions]
+    families = sum(bool(table["p"].notna().any()) for table in tables)
+    if families < 2:
+        return f"Where nothing has an effect, {said}."
+    return (
+        f"Where nothing has an effect, {said} in one table, and in up to "
+        f"{100 * ALPHA * families:.0f} in any of {families} (family=report: in "
+        f"{100 * ALPHA:.0f})."
+    )
+
+
+def _covers(analysis: Analysis) -> str:
+    """What the intervals cover, and what not."""
+    cuts = analysis.sweep.runs.groupby("variant")["fingerprint"].nunique().max()
+    split = "each seed has its own split" if cuts > 1 else "on this one split of the images"
+    chosen_on = ", on which each run's best epoch was chosen" if analysis.metric.beside else ""
+    return f"Intervals cover what varies with the seed, {split}{chosen_on}."

@@ -36,7 +36,10 @@ def analysed(sweep: Sweep, asked: Settings) -> Analysis:
         reasons = "; ".join(f"{each.path}: {each.what}" for each in sweep.problems)
         raise Damaged(reasons or "it has no plan.json that can be read, and no results.")
     smallest = asked.smallest_effect / 100
-    return analyse(sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest)
+    return analyse(
+        sweep, asked.metric, baseline=baseline(asked.baseline), smallest=smallest,
+        one_family=asked.family == "report",
+    )  # fmt: skip
 
 
 def write(analysis: Analysis, asked: Settings, out: Path) -> None:

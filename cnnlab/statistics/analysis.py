@@ -10,11 +10,13 @@ import pandas as pd
 from cnnlab.config.schema import key_text
 from cnnlab.core.metrics import Metric
 from cnnlab.records.reading.sweeps import Sweep
+from cnnlab.statistics import interactions as crossings
 from cnnlab.statistics import summary as variants
-from cnnlab.statistics.effects import against, effects
-from cnnlab.statistics.interactions import interactions
+from cnnlab.statistics.effects import WITHOUT, against, effects
 from cnnlab.statistics.matrix import Matrix, places, spread
+from cnnlab.statistics.paired import holm
 from cnnlab.statistics.sentences import sentences
+from cnnlab.statistics.verdicts import decided
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Analysis:
         sweep: its runs and epochs
         matrix: what is compared: the sweep's runs, spread
         smallest: the smallest difference that would matter, in the metric's unit
+        one_family: whether Holm's adjustment is over the whole report, or over each table
         summary: a row a variant, of `cnnlab.statistics.summary.summary`
         effects: a row a comparison of levels, of `cnnlab.statistics.effects.effects`
         differences: (rows of effects, S), those of each seed that a row is the mean of
@@ -37,6 +40,7 @@ class Analysis:
     sweep: Sweep
     matrix: Matrix
     smallest: float
+    one_family: bool
     summary: pd.DataFrame
     effects: pd.DataFrame
     differences: np.ndarray
@@ -52,7 +56,12 @@ class Analysis:
 
 
 def analyse(
-    sweep: Sweep, metric: str, *, baseline: Mapping[str, Any] | None = None, smallest: float
+    sweep: Sweep,
+    metric: str,
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    smallest: float,
+    one_family: bool = False,
 ) -> Analysis:
     """Compares the variants of a sweep.
 
@@ -61,7 +70,7 @@ def analyse(
         metric: that is compared, one of `cnnlab.core.metrics.METRICS`
         baseline: the level of some factors that the others are compared with; None: what the
             sweep's plan names
-        smallest: as in Analysis
+        smallest, one_family: as in Analysis
 
     Raises:
         Refused: a baseline that the sweep does not have
@@ -69,16 +78,20 @@ def analyse(
     table = spread(sweep.runs, sweep.factors, metric)
     base = _planned(sweep) if baseline is None else baseline
     rows, differences = effects(table, baseline=base, smallest=smallest)
-    crossed = interactions(table)
+    others = against(table, baseline=base, smallest=smallest)
+    crossed = crossings.interactions(table, baseline=base)
+    if one_family:
+        rows, others, crossed = _one_family(rows, others, crossed, table.metric, smallest)
     summary = variants.summary(sweep.runs, sweep.factors, table.metric)
     return Analysis(
         sweep=sweep,
         matrix=table,
         smallest=smallest,
+        one_family=one_family,
         summary=summary,
         effects=rows,
         differences=differences,
-        against=against(table, baseline=base, smallest=smallest),
+        against=others,
         interactions=crossed,
         published=variants.published(sweep.runs, sweep.factors),
         sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
@@ -93,3 +106,16 @@ def _planned(sweep: Sweep) -> dict[str, Any]:
         for name in sweep.factors
         if name in typed and places(list(sweep.runs[name].unique()), typed[name])
     }
+
+
+def _one_family(
+    rows: pd.DataFrame, others: pd.DataFrame, crossed: pd.DataFrame, metric: Metric, smallest: float
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The tables, with all tests of the report as one family."""
+    shown = rows["kind"] == WITHOUT  # and not tested
+    of_pairs = crossed["p"].to_numpy(float)
+    tested, others = decided([rows[~shown], others], metric, smallest, [of_pairs])
+    p = np.concatenate([tested["p"], others["p"], of_pairs])
+    adjusted = holm(p)[len(p) - len(crossed) :]
+    crossed = crossings.decided(crossed, adjusted, int((~np.isnan(p)).sum()))
+    return pd.concat([tested, rows[shown]]).sort_index(), others, crossed

@@ -5,7 +5,9 @@ import pandas as pd
 from scipy import stats
 
 from cnnlab.core.metrics import Metric
+from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.paired import LEVEL
+from cnnlab.statistics.shrinkage import shrunk
 
 
 def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFrame:
@@ -19,8 +21,10 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
     Returns:
         the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
         unreadable records count as failed), mean, std (n - 1), ci_low, ci_high (Student's t:
-        mean -+ t(n - 1) std / sqrt(n)), best, seconds (a run's own, mean). A mean is of the n runs
-        that are done: where failed or diverged is not 0, it leaves those out.
+        mean -+ t(n - 1) std / sqrt(n)), best, seconds (a run's own, mean), shrunk (the mean, less
+        what a best of many owes to chance: `statistics.shrinkage`), and the means of the metrics
+        `beside` this one that any run has. A mean is of the n runs that are done: where failed or
+        diverged is not 0, it leaves those out.
     """
     groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
     done = runs[runs["status"] == "done"]
@@ -39,6 +43,12 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
     table["ci_low"], table["ci_high"] = table["mean"] - half, table["mean"] + half
     table["best"] = values.min() if metric.less_is_better else values.max()
     table["seconds"] = seconds.mean()
+    cells = spread(runs, factors, metric.name)
+    table["shrunk"] = pd.Series(shrunk(cells.values), cells.variants)
+    for name in runs.columns.intersection(metric.beside):
+        other = pd.to_numeric(done[name]).astype(float).groupby(done["variant"]).mean()
+        if other.notna().any():
+            table[name] = other
     return table.reset_index(drop=True)
 
 

@@ -36,7 +36,7 @@ LOST = ("lost_failed", "lost_diverged", "lost_pending", "lost_unmeasured")
 """Columns that count pairs of runs of which one or both have no value."""
 
 COLUMNS = (
-    "metric", "n_pairs", "higher", "combinations", "difference", "sd", "ci_low", "ci_high",
+    "metric", "n_pairs", "agree", "combinations", "difference", "sd", "ci_low", "ci_high",
     "all_low", "all_high", "p", "p_holm", "p_equivalent", "comparisons", "more_seeds",
     "more_seeds_low", "more_seeds_high", *LOST, "left_out", "verdict", "why",
 )  # fmt: skip
@@ -70,13 +70,14 @@ def tested(named: pd.DataFrame, differences: np.ndarray, metric: Metric) -> pd.D
         metric: that was compared
 
     Returns:
-        the naming columns, then COLUMNS: n_pairs (seeds), higher (seeds whose difference is above
-        0), difference (mean over seeds), its sd, 95% t interval (of this comparison alone) and
-        two-sided p; all that a family decides is NaN, and no row has a verdict
+        the naming columns, then COLUMNS: n_pairs (seeds), agree (seeds whose difference has
+        the sign of their mean), difference (mean over seeds), its sd, 95% t interval (of this
+        comparison alone) and two-sided p; all that a family decides is NaN, and no row has a
+        verdict
     """
     named = named.reset_index(drop=True)
     table = pd.concat([named, paired_t(differences.T)], axis=1).assign(metric=metric.name)
-    table["higher"] = (differences > 0).sum(axis=1)
+    table["agree"] = (np.sign(differences) == np.sign(table[["difference"]].to_numpy())).sum(axis=1)
     table["why"] = _why(table)
     table = table.assign(**dict.fromkeys(_OF_A_FAMILY, np.nan), comparisons=0, verdict="no verdict")
     names = [name for name in named.columns if name not in (*COLUMNS, "planned")]

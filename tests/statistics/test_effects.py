@@ -298,7 +298,7 @@ def test_the_cell_that_makes_an_average_uncertain_is_named_and_the_effect_withou
     runs = grid(5, value, norm=["bn", "none"], lr=[0.01, 0.1, 1])
     every = found(runs)
     row, without = every.iloc[0], every[every["kind"] == "without"].iloc[0]
-    assert (row["verdict"], row["higher"], row["n_pairs"]) == ("no evidence", 5, 5)
+    assert (row["verdict"], row["agree"], row["n_pairs"]) == ("no evidence", 5, 5)
     assert row["driver"] == "norm=none, lr=1"
     assert row["driver_sd"] == pytest.approx(0.3 * np.std([0, 1, 0, 1, 0], ddof=1), rel=0.02)
     assert without[["factor", "level", "at", "combinations"]].tolist() == ["norm", "bn", "lr=1", 2]

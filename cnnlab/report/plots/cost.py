@@ -14,6 +14,7 @@ from cnnlab.report.plots.levels import DECADE, ordered
 from cnnlab.report.plots.sheet import COLOURS, NOTE, empty, finished, panels, styled
 from cnnlab.report.plots.text import basis, described, fitted, row_of
 from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.effects import AVERAGE
 from cnnlab.statistics.matrix import level_text
 
 COSTS = {
@@ -138,7 +139,7 @@ def _hue(analysis: Analysis) -> str | None:
         name for name in analysis.sweep.factors
         if 1 < summary[name].map(level_text).nunique() <= COLOURED
     ]  # fmt: skip
-    averages = analysis.effects[analysis.effects["at"] == ""]
+    averages = analysis.effects[analysis.effects["kind"] == AVERAGE]
     size = averages["difference"].abs().groupby(averages["factor"]).max()
     return max(few, key=lambda name: np.nan_to_num(size.get(name, 0.0)), default=None)
 

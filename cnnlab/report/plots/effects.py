@@ -29,6 +29,7 @@ from cnnlab.report.plots.sheet import (
 )  # fmt: skip
 from cnnlab.report.plots.text import basis, fitted, measured
 from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.matrix import level_text
 from cnnlab.statistics.verdicts import LOST
 
@@ -44,7 +45,10 @@ Where there is no verdict the circle is empty.
 AVERAGES, ROWS = 16, 40
 """Rows of averages, and of all; more cannot be read."""
 
-SIMPLE = 6
+ENDS = ("all_low", "ci_low", "ci_high", "all_high")
+"""Of both intervals."""
+
+INNER = 6
 """Levels of another factor that an effect is shown at; of more, the two ends."""
 
 NAME, BESIDE = 2.5, 3.3
@@ -59,7 +63,7 @@ def forest(
     """A row a comparison: difference, 95% interval, each seed's difference, the verdict's sign.
 
     Args:
-        rows: of `cnnlab.statistics.effects.effects`; those with `at` are indented
+        rows: of `cnnlab.statistics.effects.effects`; all but averages are indented
         dots: each row's differences, one a seed
         smallest: the smallest difference that would matter, which is shaded
         axes: to draw on
@@ -70,9 +74,10 @@ def forest(
     axes.axvline(0, color=GREY, lw=1, zorder=1)
     for place, (row, seeds) in enumerate(zip(rows, dots, strict=True)):
         _row(axes, place, row, seeds, scale)
-    table = scale * pd.DataFrame(rows)[["difference", "ci_low", "ci_high"]].astype(float)
+    table = scale * pd.DataFrame(rows)[["difference", *ENDS]].astype(float)
     points = np.concatenate([scale * np.concatenate(dots), table["difference"], [-near, near]])
-    limits(axes, points[np.isfinite(points)], table["ci_low"], table["ci_high"])
+    low, high = table[list(ENDS[:2])].min(axis=1), table[list(ENDS[2:])].max(axis=1)
+    limits(axes, points[np.isfinite(points)], low, high)
     axes.set_yticks([])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color=LIGHT, lw=0.6)
@@ -82,12 +87,14 @@ def forest(
 def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray, scale: float) -> None:
     """One comparison; `scale` leads from the metric's unit to that of the axis."""
     colour, marker = SIGNS[row["verdict"]]
-    inner = bool(row["at"])
+    inner = row["kind"] != AVERAGE
     if len(seeds) > 1:
         axes.plot(
             scale * seeds, np.full(len(seeds), place + 0.27), ".", color=colour, ms=4, alpha=0.55,
             label="seed",
         )  # fmt: skip
+    together = scale * row["all_low"], scale * row["all_high"]
+    axes.hlines(place, *together, color=colour, lw=0.8)
     ends = scale * row["ci_low"], scale * row["ci_high"]
     axes.hlines(place, *ends, color=colour, lw=1.2 if inner else 2.2)
     axes.plot(
@@ -95,7 +102,7 @@ def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray, scal
         mfc=_filling(row["verdict"]), label=row["verdict"],
     )  # fmt: skip
     name = (
-        f"at {row['at']}" if inner
+        f"{'at' if row['kind'] == SIMPLE else 'without'} {row['at']}" if inner
         else f"{row['factor']}: {level_text(row['level'])} against {level_text(row['baseline'])}"
     )  # fmt: skip
     size, room = (SMALL, NAME - 0.25) if inner else (9, NAME)
@@ -155,9 +162,10 @@ def effects_figure(analysis: Analysis) -> Figure:
         "averaged within a seed"
     )
     if rows[0]["comparisons"]:
-        note += ". Lines: 95% t intervals; verdicts after Holm over "
+        note += ". Thick lines: 95% t intervals; thin: those that hold all at once"
+        note += ". Verdicts after Holm over "
         note += count(rows[0]["comparisons"], "comparison")
-    family = next((row["comparisons"] for row in rows if row["at"]), 0)
+    family = next((row["comparisons"] for row in rows if row["kind"] == SIMPLE), 0)
     if family:
         note += f", and over {family} of the indented kind"
     if left_out:
@@ -184,14 +192,20 @@ def _legend(rows: Sequence[Mapping[str, Any]], analysis: Analysis) -> list[tuple
 
 def chosen(effects: pd.DataFrame, interactions: pd.DataFrame) -> tuple[list[int], int]:
     """Which rows of the effects to show, in their order, and how many are not."""
-    averages = effects[effects["at"] == ""]
+    averages = effects[effects["kind"] == AVERAGE]
     rank = averages.assign(size=-averages["difference"].abs())
     rank = rank.sort_values(["p", "size"], kind="stable")
     of_each = max(AVERAGES // averages["factor"].nunique(), 1)
     rank = rank.groupby("factor", sort=False).head(of_each).head(ROWS)
     kept = averages.loc[sorted(rank.index)]
     inner = _inner(effects, interactions, kept, ROWS - len(kept))
-    rows = [row for outer in kept.index for row in (outer, *inner.get(outer, []))]
+    without = effects[effects["kind"] == WITHOUT]
+    for k, row in kept.iterrows():
+        same = (without["factor"] == row["factor"]) & (
+            without["level"].map(level_text) == level_text(row["level"])
+        )
+        inner[k] = [*without.index[same], *inner.get(k, [])]
+    rows = [row for outer in kept.index for row in (outer, *inner[outer])]
     return rows, len(effects) - len(rows)
 
 
@@ -199,7 +213,7 @@ def _inner(
     effects: pd.DataFrame, interactions: pd.DataFrame, kept: pd.DataFrame, room: int
 ) -> dict[int, list[int]]:
     """Rows of simple effects below each average: those of the strongest interactions first."""
-    simple = effects[effects["at"] != ""]
+    simple = effects[effects["kind"] == SIMPLE]
     strength = {
         frozenset((row["factor"], row["other"])): (row["p"] if row["p"] == row["p"] else 2)
         for row in interactions.to_dict("records")
@@ -221,7 +235,7 @@ def _inner(
     ]
     below: dict[int, list[int]] = {}
     for *_, k, rows in sorted(groups, key=lambda each: each[:3]):
-        if len(rows) > SIMPLE:
+        if len(rows) > INNER:
             known = rows["difference"].dropna()
             rows = rows.loc[sorted({known.idxmin(), known.idxmax()})] if len(known) else rows[:0]
         if len(rows) <= room:

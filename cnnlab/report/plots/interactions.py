@@ -45,10 +45,10 @@ def cell_means(cells: Crossing) -> pd.DataFrame:
     values = cells.whole
     partial = len(values) < min(2, len(cells.values))
     if partial:
-        values = cells.values
-    count = (~np.isnan(values)).sum(axis=1)
-    by_seed = np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
-    tests = paired_t(by_seed.reshape(len(by_seed), -1))
+        count = (~np.isnan(cells.values)).sum(axis=1)
+        total = np.nansum(cells.values, axis=1)
+        values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    tests = paired_t(values.reshape(len(values), -1))
     table = pd.DataFrame(product(*cells.levels), columns=["a", "b"], dtype=object)
     half = (tests["ci_high"] - tests["ci_low"]) / 2
     return table.assign(mean=tests["difference"], half=half, partial=partial)
