@@ -36,7 +36,10 @@ class Crossing:
         A seed that has all cells in some combinations of the rest is compared by those
         (`statistics.additive`): within one combination, its cells share what it adds to them.
         """
-        values = np.where(_complete(self.values)[:, :, None, None], self.values, np.nan)
+        complete = _complete(self.values)
+        if not complete.any():
+            return self.values[:0, 0]
+        values = np.where(complete[:, :, None, None], self.values, np.nan)
         cells = np.moveaxis(values, 0, -1).reshape(values.shape[1], -1, values.shape[0])
         by_seed = np.array([seed_means(cells[:, k]) for k in range(cells.shape[1])]).T
         kept = by_seed[~np.isnan(by_seed).any(axis=1)]

@@ -50,8 +50,8 @@ def test_the_page_tells_everything_in_its_order(found):
 def test_each_table_states_its_metric_and_its_family(found):
     told = Reader(page(found, {})).words
     assert told.count("Best validation accuracy (each run counts with its best epoch)") >= 6
-    comparisons = int(found.effects.loc[found.effects["at"] == "", "comparisons"].iloc[0])
-    assert f"One family of {comparisons} comparison, p adjusted by Holm" in told
+    comparisons = int(found.effects.loc[found.effects["kind"] == "average", "comparisons"].iloc[0])
+    assert f"One family of {comparisons} comparisons, p adjusted by Holm" in told
     assert "Baseline: norm=none, lr=0.01." in told
 
 
@@ -72,7 +72,7 @@ def test_a_mean_that_leaves_runs_out_is_marked(found):
 
 def test_numbers_of_a_table_are_those_of_the_analysis(found):
     block = Reader(page(found, {})).block("effects")
-    rows = found.effects[found.effects["at"] == ""]
+    rows = found.effects[found.effects["kind"] == "average"]
     heads = [column["head"] for column in block["columns"]]
     told = [row[heads.index("difference (points)")][0] for row in block["rows"]]
     assert told == pytest.approx(100 * rows["difference"].to_numpy(), rel=1e-5)
@@ -241,7 +241,7 @@ def test_one_seed_gets_no_interval():
     told = Reader(page(analysed(sweep_of({"lr": LR}, seeds=1)), {}))
     assert "one seed, no interval" in told.words
     heads = [column["head"] for column in told.block("summary")["columns"]]
-    assert heads == ["lr", "value", "seeds", "seconds a run"]
+    assert heads == ["lr", "value", "seeds", "last epoch", "seconds a run"]
 
 
 def test_a_curve_that_is_not_finite_is_a_gap():

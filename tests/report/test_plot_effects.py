@@ -29,7 +29,10 @@ def test_a_row_of_the_forest_shows_what_the_table_says():
             [end[0] for end in part.get_segments()[0]] for part in axes.collections
             if part.get_segments()[0][0][1] == sign.get_ydata()[0]
         ]  # fmt: skip
-        assert ends == [pytest.approx([100 * row["ci_low"], 100 * row["ci_high"]])]
+        assert ends == [
+            pytest.approx([100 * row["all_low"], 100 * row["all_high"]]),
+            pytest.approx([100 * row["ci_low"], 100 * row["ci_high"]]),
+        ]
     (band,) = [patch for patch in axes.patches if patch.get_label() == "smallest"]
     assert (band.get_x(), band.get_width()) == pytest.approx((-0.5, 1))
 
@@ -44,9 +47,9 @@ def test_an_interval_has_the_same_digits_in_the_sentence_and_in_the_picture(metr
             {"norm": list(gains)}, metric=metric, seeds=4, epochs=1,
             value=lambda row, g=gains, r=random: 0.5 + g[row["norm"]] + r.normal(0, spread),
         )  # fmt: skip
-        (sentence,) = analysis.sentences
+        sentence = analysis.sentences[0]
         picture = plots.effects_figure(analysis).axes[0].texts[1].get_text()
-        ends = re.search(r"95% CI (\S+) to (\S+), ", sentence).groups()
+        ends = re.search(r"95% CI (\S+) to (\S+)\)", sentence).groups()
         seen = re.search(r"(\S+) \((\S+) to (\S+)\), 4 pairs", picture).groups()
         assert seen[1:] in (ends, (minus(ends[1]), minus(ends[0])))  # "lower by" turns the sign
         assert re.search(rf"(?<![\d.]){re.escape(seen[0].lstrip('+-'))} (points|nats)", sentence)

@@ -69,7 +69,7 @@ def test_the_files_and_what_they_say(grid):
 def test_effects_are_against_none_and_the_first_rate_unless_a_baseline_is_given(grid, drawn):
     reported(grid)
     effects = pd.read_csv(grid.folder / "report" / "effects.csv", keep_default_na=False)
-    averages = effects[effects["at"] == ""]
+    averages = effects[effects["kind"] == "average"]
     assert averages[["factor", "level", "baseline"]].values.tolist() == [
         ["norm", "bn", "none"], ["lr", "0.2", "0.1"],
     ]  # fmt: skip
@@ -85,11 +85,11 @@ def test_the_plans_baseline_is_the_reports_unless_another_is_given(drawn):
         accuracy=accuracy,
     )  # fmt: skip
     found = reported(planned).effects
-    assert found[found["at"] == ""][["level", "baseline"]].values.tolist() == [
+    assert found[found["kind"] == "average"][["level", "baseline"]].values.tolist() == [
         ["none", "bn"], [0.1, 0.2],
     ]  # fmt: skip
     found = reported(planned, baseline="norm=none").effects
-    assert found[found["at"] == ""]["baseline"].tolist() == ["none", 0.1]
+    assert found[found["kind"] == "average"]["baseline"].tolist() == ["none", 0.1]
 
 
 def test_a_file_that_was_taken_away_is_made_again(grid, drawn):

@@ -47,7 +47,7 @@ def cell_means(cells: Crossing) -> pd.DataFrame:
     if partial:
         count = (~np.isnan(cells.values)).sum(axis=1)
         total = np.nansum(cells.values, axis=1)
-        values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        values = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     tests = paired_t(values.reshape(len(values), -1))
     table = pd.DataFrame(product(*cells.levels), columns=["a", "b"], dtype=object)
     half = (tests["ci_high"] - tests["ci_low"]) / 2
