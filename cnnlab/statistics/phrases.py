@@ -6,7 +6,7 @@ from typing import Any
 from cnnlab.core.formats import amount, difference, interval, number
 from cnnlab.core.metrics import METRICS
 from cnnlab.statistics.matrix import level_text
-from cnnlab.statistics.paired import ALPHA
+from cnnlab.statistics.paired import ALPHA, POWER
 from cnnlab.statistics.verdicts import EQUAL, LOST
 
 MANY = 1000
@@ -72,20 +72,22 @@ def _no_verdict(row: Row, _: float) -> str:
 
 def without(row: Row) -> str:
     """The effect without the combination that makes it uncertain."""
-    return f"Without {row['at']} it is {_size(row)}, chosen after looking."
+    size = f"{difference(row)} {METRICS[row['metric']].unit} (95% CI {interval(row)})"
+    return f"Without {row['at']}, left out after looking: {size}."
 
 
 def still_possible(row: Row, smallest: float) -> str:
     """What an interval that shows nothing allows, and how many seeds would tell."""
     metric = METRICS[row["metric"]]
-    low, high = (metric.scale * row[end] for end in ("ci_low", "ci_high"))
-    ends = [f"{_short(abs(end))} {'higher' if end > 0 else 'lower'}" for end in (low, high)]
-    text = f"For {_sides(row)[0]}, anything from {ends[0]} to {ends[1]} ({metric.unit}) is possible"
+    low, high = interval(row).split(" to ")
+    ends = [f"{end.lstrip('-')} {'lower' if '-' in end else 'higher'}" for end in (low, high)]
+    at_least = ends[0].replace(" ", f" {metric.unit} ", 1)
+    text = f"With {_sides(row)[0]}, anything from {at_least} to {ends[1]} is possible"
     seeds = more_seeds(row)
     if seeds is None or row["more_seeds_high"] == 0:
         return f"{text}."
     size = amount(smallest, metric)
-    return f"{text}; {seeds} more seeds would be needed to find {size} in 80 of 100 new sweeps."
+    return f"{text}; {seeds} more seeds would be needed to find {size} (power {100 * POWER:.0f}%)."
 
 
 def more_seeds(row: Row) -> str | None:

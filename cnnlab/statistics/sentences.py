@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnnlab.core.formats import number, span
+from cnnlab.core.formats import count, number, span
 from cnnlab.core.metrics import Metric
 from cnnlab.statistics import phrases
 from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
@@ -21,6 +21,9 @@ FACTORS = 5
 
 LOW_POWER = 0.5
 """A test of an interaction that finds less often what it should is told of."""
+
+WORTH_TELLING = 0.2
+"""Of the smallest difference that matters: so much the best variant has to lose when shrunk."""
 
 Row = Mapping[str, Any]
 
@@ -67,8 +70,9 @@ def sentences(
         answers.append(first)
         further += [*more, *_further(rows, smallest)]
     if len(ranked) > FACTORS:
-        further.append(f"{len(ranked) - FACTORS} more factors are in the table of effects.")
-    return [*answers, *further, *_unseen(interactions), *_best(summary, metric)]
+        more = count(len(ranked) - FACTORS, "more factor")
+        further.append(f"{more}: see the table of effects.")
+    return [*answers, *further, *_unseen(interactions), *_best(summary, metric, smallest)]
 
 
 def _certainty(row: Row) -> tuple[float, ...]:
@@ -136,7 +140,9 @@ def _simple(effects: pd.DataFrame, name: str, level: str, other: str) -> list[di
 def _further(rows: list[dict[str, Any]], smallest: float) -> list[str]:
     """What is to be known of a factor besides."""
     first, *others = rows
-    found = [phrases.still_possible(first, smallest)] * (first["verdict"] == "no evidence")
+    found = []
+    if first["verdict"] == "no evidence":
+        found.append(phrases.still_possible(first, smallest))
     if others:
         found.append(phrases.levels(others))
     return found + phrases.lost(first)
@@ -150,7 +156,7 @@ def _unseen(interactions: pd.DataFrame) -> list[str]:
     if blind.empty:
         return []
     worst = blind.sort_values("power").iloc[0]
-    more = f", and {len(blind) - 1} more pairs" if len(blind) > 1 else ""
+    more = f" (and {count(len(blind) - 1, 'more pair')})" if len(blind) > 1 else ""
     return [
         f"Whether {worst['factor']} and {worst['other']}{more} depend on one another can hardly be "
         f"told from {worst['n']} seeds: a cell that is off by {OFF:g} standard deviations is found "
@@ -158,13 +164,15 @@ def _unseen(interactions: pd.DataFrame) -> list[str]:
     ]
 
 
-def _best(summary: pd.DataFrame, metric: Metric) -> list[str]:
-    """The best of many looks better than it is: by how much."""
+def _best(summary: pd.DataFrame, metric: Metric, smallest: float) -> list[str]:
+    """The best of many looks better than it is: by how much, where that is not next to nothing."""
     known = summary[summary["shrunk"].notna()]
     if known.empty:
         return []
     place = known["mean"].idxmin() if metric.less_is_better else known["mean"].idxmax()
     best = known.loc[place]
+    if abs(best["mean"] - best["shrunk"]) < smallest * WORTH_TELLING:
+        return []
     factors = list(summary.columns[: summary.columns.get_loc("n")])
     name = ", ".join(f"{key}={level_text(best[key])}" for key in factors)
     mean, shrunk = (number(best[key], metric.digits) for key in ("mean", "shrunk"))

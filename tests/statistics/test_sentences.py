@@ -1,10 +1,19 @@
-"""The answer in words: each form, from made-up runs through the real tables."""
+"""The answer in words: each form, from made-up runs through the real tables.
+
+`sentences.golden` has them all, and was read by a person; after a change of words, write it anew
+with `python tests/statistics/test_sentences.py`, and read what changed.
+"""
+
+import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_effects import HOMEWORK, METRIC, grid, lose, table, wave
 from test_matrix import NASTY
 
+from cnnlab.core.metrics import METRICS
 from cnnlab.statistics.effects import effects
 from cnnlab.statistics.interactions import interactions
 from cnnlab.statistics.matrix import spread
@@ -12,17 +21,22 @@ from cnnlab.statistics.sentences import sentences
 from cnnlab.statistics.summary import summary
 from cnnlab.statistics.verdicts import LOST
 
+GOLDEN = Path(__file__).with_name("sentences.golden")
+
 SPREAD = np.array([-2, -1, 0, 1, 2]) / 2.5**0.5
 """Of five seeds: mean 0, standard deviation 1."""
 
 
-def told(runs, factors, metric=METRIC, **more) -> list[str]:
+def parts(runs, factors, metric=METRIC):
+    cells = spread(runs, factors, metric)
     runs = runs.assign(own_seconds=1.0)
-    table = spread(runs, factors, metric)
-    return sentences(
-        summary(runs, factors, table.metric), effects(table, smallest=0.005)[0],
-        interactions(table), metric=table.metric, smallest=0.005, **more,
-    )  # fmt: skip
+    rows = effects(cells, smallest=0.005)[0]
+    return summary(runs, factors, cells.metric), rows, interactions(cells)
+
+
+def told(runs, factors, metric=METRIC) -> list[str]:
+    tables = parts(runs, factors, metric)
+    return sentences(*tables, metric=METRICS[metric], smallest=0.005)
 
 
 def gains(by_level, seeds=5, **factors):
@@ -35,144 +49,121 @@ def gains(by_level, seeds=5, **factors):
     return grid(seeds, value, norm=[*by_level, "none"], **factors)
 
 
-def test_what_helps():
-    # t(0.975, 4) = 2.776445; 0.005639 / sqrt(5) x 2.776445 = 0.0070
-    assert told(gains({"bn": (0.019, 0.005639)}), ["norm"]) == [
-        "With norm=bn, best validation accuracy is 1.9 points higher than with norm=none "
-        "(95% CI 1.2 to 2.6, 5 seeds, paired)."
+def small(v, seed):
+    """A tenth of what `wave` varies by."""
+    return 0.7 + (wave(v, seed) - 0.7) / 10
+
+
+def two(seeds, gain, **factors):
+    """A sweep of norm and others: `small` and a gain that depends on the variant and the seed."""
+    return grid(seeds, lambda v, s: small(v, s) + gain(v, s), norm=["bn", "none"], **factors)
+
+
+def bn(v):
+    return v["norm"] == "bn"
+
+
+def unstable(v, seed):
+    return 0.02 * bn(v) - 0.3 * (seed % 2) * (not bn(v)) * (v["lr"] == 1)
+
+
+def of_gn(v, _):
+    return {("gn", 0.1): 0.05}.get((v["norm"], v["lr"]), 0.02 * (v["norm"] != "none"))
+
+
+CROSSED = two(5, lambda v, s: 0.05 * (bn(v) and v["lr"] == 0.1), lr=[0.01, 0.1])
+LONELY = grid(5, wave, norm=["bn", "none"])
+ONE = grid(2, lambda v, seed: 0.5 + 0.1 * seed, norm=["bn"])
+MANY = {f"n{k}": (0.01 * (k - 3), 0.004) for k in range(7)}
+LOSS = gains({"bn": (-0.12, 0.01)}).rename(columns={METRIC: "final_train_loss"})
+NORM, BOTH = ["norm"], ["norm", "lr"]
+
+CASES = {
+    "helps": (gains({"bn": (0.019, 0.005639)}), NORM),
+    "hurts: lower by a positive number": (gains({"bn": (-0.019, 0.005639)}), NORM),
+    "a loss, of which less is better": (LOSS, NORM, "final_train_loss"),
+    "an interval beside zero": (gains({"bn": (0.0035, 0.0028)}), NORM),
+    "no evidence": (gains({"bn": (0.002, 0.005639)}), NORM),
+    "no evidence, far too few seeds": (gains({"bn": (0.01, 0.1)}), NORM),
+    "no evidence, although all seeds agree": (gains({"bn": (0.012, 0.009)}, 3), NORM),
+    "no evidence, because of the family": (
+        gains({"bn": (0.01, 0.006), "gn": (0.01, 0.007), "in": (0.01, 0.008)}), NORM),
+    "no evidence, because of one cell": (two(5, unstable, lr=[0.01, 0.1, 1]), BOTH),
+    "equivalent": (gains({"bn": (0.0001, 0.002)}), NORM),
+    "equivalent, but real": (gains({"bn": (0.002, 0.001)}), NORM),
+    "equivalent on average only": (
+        two(5, lambda v, s: 0.014 * bn(v) * (1 if v["lr"] == 0.1 else -1), lr=[0.1, 0.2]), BOTH),
+    "other levels": (gains({"bn": (0.03, 0.005), "in": (-0.03, 0.006), "ln": (0, 0.02)}), NORM),
+    "very many levels": (gains(MANY), NORM),
+    "an interaction": (CROSSED, BOTH),
+    "an interaction, of another level than the first": (
+        grid(5, lambda v, s: small(v, s) + of_gn(v, s), norm=["none", "bn", "gn"], lr=[0.1, 0.2]),
+        BOTH),
+    "an interaction along many levels": (
+        two(5, lambda v, s: 0.02 * bn(v) * v["lr"], lr=[1, 2, 3, 4, 5, 6]), BOTH),
+    "no interaction, and three seeds": (two(3, lambda v, s: 0.02 * bn(v), lr=[1, 2, 3]), BOTH),
+    "one seed": (grid(1, wave, norm=["bn", "none"], lr=[0.1, 0.2]), BOTH),
+    "one pair, the other failed": (lose(LONELY, "failed", norm="bn").iloc[:5].assign(
+        status=["done", *["failed"] * 4], **{METRIC: [0.6, *[np.nan] * 4]}).pipe(
+        lambda bad: pd.concat([bad, LONELY.iloc[5:]])), NORM),
+    "no pair at all": (pd.concat([lose(LONELY, "diverged", norm="bn"), LONELY.iloc[:0]]), NORM),
+    "equal differences": (gains({"bn": (0.01, 0.0)}), NORM),
+    "nothing finished": (lose(lose(LONELY, "diverged", norm="bn"), "pending", norm="none"), NORM),
+    "one variant": (ONE, NORM),
+    "one variant and one seed": (ONE.iloc[:1], []),
+    "one variant, the same with all seeds": (grid(3, norm=["bn"]), NORM),
+    "lost pairs": (
+        lose(lose(CROSSED, "diverged", norm="none", lr=0.1), "failed", norm="bn", lr=0.01, seed=0),
+        BOTH),
+    "a list of variants": (table(HOMEWORK, 3, wave), list(HOMEWORK[0])),
+    "six factors": (
+        grid(3, lambda v, s: wave(v, s) + 0.1 * (v["c"] == "y") + 0.3 * (v["d"] == "y"),
+             **{name: ["none", "y"] for name in "abcdef"}), list("abcdef")),
+    "the best of equal variants": (grid(3, wave, norm=[f"n{k}" for k in range(12)]), NORM),
+    "the best of equal variants, tested": (
+        grid(3, wave, norm=[f"n{k}" for k in range(12)]).assign(test_accuracy=0.69), NORM),
+}  # fmt: skip
+
+
+def golden() -> str:
+    blocks = [
+        "\n".join([f"## {name}", *(f"- {text}" for text in told(*case))])
+        for name, case in CASES.items()
     ]
+    return "\n\n".join(blocks) + "\n"
 
 
-def test_what_hurts_is_lower_by_a_positive_number():
-    assert told(gains({"bn": (-0.019, 0.005639)}), ["norm"]) == [
-        "With norm=bn, best validation accuracy is 1.9 points lower than with norm=none "
-        "(95% CI 1.2 to 2.6, 5 seeds, paired)."
-    ]
+def test_each_form_is_the_one_that_was_read():
+    assert golden() == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_no_evidence_says_how_many_more_seeds_it_takes():
-    # sd 0.5639 points: (2.8 / 0.887)^2 = 10, and two more for t; 5 are there
-    assert told(gains({"bn": (0.002, 0.005639)}), ["norm"]) == [
-        "No evidence either way for norm=bn over none: +0.2 points (95% CI -0.5 to 0.9, 5 seeds, "
-        "paired); about 8 more seeds would show a difference of 0.5 points."
-    ]
+def numbers_of(tables) -> set[float]:
+    """All numbers of tables; of those in the metric's unit in points too."""
+    values = pd.concat([each.select_dtypes("number").stack() for each in tables])
+    texts = " ".join(str(v) for each in tables for v in each.select_dtypes("object").stack())
+    typed = map(float, re.findall(r"\d+(?:\.\d+)?", texts))
+    return {0.5, 80, 95, 100, 1000, 3, *values.abs(), *(values.abs() * 100), *typed}
 
 
-def test_no_evidence_with_enough_seeds_or_far_too_few():
-    (text,) = told(gains({"bn": (0.003, 0.0026)}), ["norm"])
-    assert text.endswith("; a difference of 0.5 points would probably have shown.")
-    (text,) = told(gains({"bn": (0.01, 0.1)}), ["norm"])
-    assert "more than 1000 more seeds would be needed to show 0.5 points" in text
+@pytest.mark.parametrize("name", CASES)
+def test_no_sentence_has_a_number_that_no_table_has(name):
+    tables = parts(*CASES[name])
+    known = np.array(sorted(numbers_of(tables)))
+    counted = {len(tables[0]), *(tables[1]["factor"].value_counts()), *tables[0].filter(
+        ["failed", "diverged", "pending"]).sum()}  # fmt: skip
+    for text in told(*CASES[name]):
+        for typed in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", text):
+            plain = typed.replace(",", "")
+            digits = len(plain.partition(".")[2])
+            near = np.abs(known - float(plain)) <= 0.5000001 * 10**-digits
+            assert near.any() or float(plain) in counted or "more" in text, (typed, text)
 
 
-def test_an_interval_beside_zero_does_not_end_in_zero():
-    (text,) = told(gains({"bn": (0.0035, 0.0028)}), ["norm"])
-    assert "0.350 points higher than with norm=none (95% CI 0.002 to 0.698, 5 seeds" in text
-
-
-def test_equivalent():
-    assert told(gains({"bn": (0.0001, 0.002)}), ["norm"]) == [
-        "norm=bn and norm=none are equivalent within 0.5 points: +0.0 points (95% CI -0.2 to 0.3, "
-        "5 seeds, paired)."
-    ]
-    (text,) = told(gains({"bn": (0.002, 0.001)}), ["norm"])
-    assert text.endswith(", real but too small to matter.")
-
-
-def test_an_interval_beside_zero_that_holm_does_not_pass_is_explained():
-    (text,) = told(gains(dict.fromkeys(("bn", "gn", "ln"), (0.01, 0.006))), ["norm"])
-    assert "which may be chance among 3 comparisons (Holm)" in text
-
-
-def interacting(crossed=True):
-    """bn adds 0.3 points at 0.01 and 5.1 at 0.1, if crossed; else 2.7 at both."""
-
-    def value(v, seed):
-        gain = {0.01: 0.003, 0.1: 0.051}[v["lr"]] if crossed else 0.027
-        noise = 0.004 * SPREAD[(seed * 3 + round(100 * v["lr"])) % 5]
-        return 0.6 + 0.01 * seed + (gain + noise if v["norm"] == "bn" else 0)
-
-    return grid(5, value, norm=["bn", "none"], lr=[0.01, 0.1])
-
-
-def test_an_effect_that_depends_on_another_factor_says_so():
-    first, second = told(interacting(), ["norm", "lr"])
-    assert first.startswith("With norm=bn, best validation accuracy is 2.7 points higher than")
-    assert "5 seeds, paired, mean over 2 settings of the rest)" in first
-    assert first.endswith("; the gain depends on lr: +0.3 at 0.01, +5.1 at 0.1.")
-    assert "depends on norm: +4.8 at bn, +0.0 at none" in second
-
-
-def test_without_a_significant_interaction_nothing_depends_on_anything():
-    assert not any("depends" in text for text in told(interacting(False), ["norm", "lr"]))
-
-
-def test_one_seed():
-    assert told(grid(1, wave, norm=["bn", "none"], lr=[0.1, 0.2]), ["norm", "lr"]) == [
-        "One seed: no verdict; add `seeds=5`."
-    ]
-
-
-def test_one_pair_of_several_seeds_is_no_verdict_either():
-    runs = lose(grid(2, wave, norm=["bn", "none"]), "failed", norm="bn", seed=1)
-    assert told(runs, ["norm"]) == [
-        "No verdict on norm=bn over none: one seed; add `seeds=5`. Missing pairs: 1 failed."
-    ]
-
-
-def test_equal_differences():
-    assert told(gains({"bn": (0.01, 0.0)}), ["norm"]) == [
-        "No verdict on norm=bn over none: the difference is +1.0 points in each of 5 seeds: no "
-        "sign of chance."
-    ]
-
-
-def test_nothing_finished_and_one_variant():
-    runs = lose(grid(3, wave, norm=["bn", "none"]), "diverged", norm="bn")
-    assert told(lose(runs, "pending", norm="none"), ["norm"]) == [
-        "No run has a result yet: 3 diverged, 3 pending."
-    ]
-    one = grid(2, lambda v, seed: 0.5 + 0.1 * seed, norm=["bn"])
-    assert told(one, ["norm"]) == [
-        "One variant only, nothing to compare: its best validation accuracy is 0.5500 (95% CI "
-        "-0.0853 to 1.1853, 2 seeds)."
-    ]
-    assert "0.5000 (one seed)" in told(one.iloc[:1], [])[0]
-    assert "0.5000 (the same with 3 seeds)" in told(grid(3, norm=["bn"]), [])[0]
-
-
-def test_lost_pairs_and_what_the_mean_leaves_out_are_told():
-    runs = lose(interacting(), "diverged", norm="none", lr=0.1)
-    runs = lose(runs, "failed", norm="bn", lr=0.01, seed=0)
-    text = next(each for each in told(runs, ["norm", "lr"]) if "norm=bn over" in each)
-    assert text.endswith(
-        "Missing pairs: 5 diverged, 1 failed. The mean leaves out lr=0.1, where no seed has both."
-    )
-
-
-def test_a_loss_is_in_nats_and_less_is_lower():
-    runs = gains({"bn": (-0.12, 0.01)}).rename(columns={METRIC: "final_train_loss"})
-    (text,) = told(runs, ["norm"], "final_train_loss")
-    assert text.startswith("With norm=bn, last training loss is 0.12 nats lower than with norm=no")
-
-
-def test_the_other_levels_of_a_factor_follow_the_most_certain_one():
-    levels = {"bn": (0.03, 0.005), "gn": (0.02, 0.005), "in": (-0.03, 0.006), "ln": (0.0, 0.02)}
-    (text,) = told(gains(levels), ["norm"])
-    assert text.startswith("With norm=bn,")
-    assert text.endswith("Also: in hurts (-3.0), gn helps (+2.0), ln: no evidence (+0.0).")
-
-
-def test_one_sentence_a_factor_the_most_certain_first_and_no_more_than_asked_for():
-    def value(v, seed):
-        return wave(v, seed) + 0.1 * (v["c"] == "y") + 0.3 * (v["d"] == "y")
-
-    runs = grid(5, value, **{name: ["none", "y"] for name in "abcd"})
-    texts = told(runs, list("abcd"))
-    assert len(texts) == 4
-    assert texts[0].startswith("With d=y")
-    assert texts[1].startswith("With c=y")
-    assert told(runs, list("abcd"), most=2) == texts[:2]
+@pytest.mark.parametrize("name", CASES)
+def test_a_headline_is_two_short_sentences_at_most(name):
+    headline = told(*CASES[name])[0]
+    assert len(re.findall(r"[a-z)0-9`][.] [A-Z]", headline)) <= 1
+    assert len(headline) < 260
 
 
 @pytest.mark.parametrize("status", ["failed", "diverged", "pending"])
@@ -193,3 +184,7 @@ def test_text_is_plain_and_values_are_as_they_are():
 def test_each_reason_for_a_lost_pair_has_its_words():
     """A column that verdicts add must not be left out of the sentences."""
     assert set(LOST) == {f"lost_{x}" for x in ("diverged", "failed", "pending", "unmeasured")}
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(golden(), encoding="utf-8")

@@ -129,7 +129,9 @@ def test_three_thousand_variants_are_summarised_as_each_alone_and_quickly():
     for number in (0, 1234, 2999):
         alone = summary(runs[runs["variant"] == number], ["norm"], METRICS["best_val_accuracy"])
         assert np.isnan(alone.pop("shrunk")[0])  # one variant is not the best of many
-        assert found.drop(columns="shrunk").iloc[[number]].to_dict("records") == alone.to_dict("records")
+        assert found.drop(columns="shrunk").iloc[[number]].to_dict("records") == alone.to_dict(
+            "records"
+        )
         values = runs.loc[runs["variant"] == number, "best_val_accuracy"]
         ends = scipy_stats.t.interval(0.95, 2, values.mean(), scipy_stats.sem(values))
         assert found.loc[number, ["ci_low", "ci_high"]].tolist() == pytest.approx(ends)
