@@ -140,7 +140,8 @@ def test_each_form_is_the_one_that_was_read():
 def numbers_of(tables) -> set[float]:
     """All numbers of tables; of those in the metric's unit in points too."""
     values = pd.concat([each.select_dtypes("number").stack() for each in tables])
-    texts = " ".join(str(v) for each in tables for v in each.select_dtypes("object").stack())
+    words = [each.select_dtypes(exclude="number").stack() for each in tables]
+    texts = " ".join(str(value) for column in words for value in column)
     typed = map(float, re.findall(r"\d+(?:\.\d+)?", texts))
     return {0.5, 80, 95, 100, 1000, 3, *values.abs(), *(values.abs() * 100), *typed}
 
