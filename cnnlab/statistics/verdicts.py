@@ -124,10 +124,10 @@ def decided(
     alpha = ALPHA / max(comparisons, 1)
     family["all_low"], family["all_high"] = _simultaneous(family, 1 - alpha)
     count, sd = family["n_pairs"].to_numpy(), family["sd"].to_numpy()
-    low, high = sd_limits(sd, count, LEVEL)
-    for name, each in (("", sd), ("_low", low), ("_high", high)):
-        needed = seeds_needed(each, smallest, alpha)
-        family[f"more_seeds{name}"] = np.maximum(needed - count, 0)
+    possible = np.array([sd, *sd_limits(sd, count, LEVEL)])
+    more = np.maximum(seeds_needed(possible, smallest, alpha) - count, 0)
+    for name, each in zip(("more_seeds", "more_seeds_low", "more_seeds_high"), more, strict=True):
+        family[name] = each
     family["verdict"] = _verdict(family, metric)
     ends = np.cumsum([len(table) for table in tables])
     made = family.drop(columns=list(_TESTS))
