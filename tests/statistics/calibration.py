@@ -129,9 +129,7 @@ def under(
     most = STATED.get((noise, unequal), ALPHA)
     return [
         _share("false families", what, false / sweeps, most, sweeps, most=True),
-        _share(
-            "families whose intervals all hold", what, 1 - held / sweeps, most, sweeps, most=True
-        ),
+        _share("families not all held", what, 1 - held / sweeps, most, sweeps, most=True),
         _shown("intervals with the truth", what, covered / decided),
         _shown("comparisons with a test", what, decided / sweeps / comparisons),
     ]
