@@ -58,7 +58,7 @@ NOISES: dict[str, Noise] = {
 UNEQUAL = 3.0
 """Times that every second level's noise is that of the others, where it is unequal."""
 
-STATED = {("skewed", True): 0.09}
+STATED = {("skewed", True): 0.11}
 """False families that the documentation admits, by noise and whether it is unequal; else ALPHA."""
 
 ALL_BUT_ONE = 0.09
