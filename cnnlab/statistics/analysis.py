@@ -15,6 +15,7 @@ from cnnlab.statistics.effects import against, effects
 from cnnlab.statistics.interactions import interactions
 from cnnlab.statistics.matrix import Matrix, places, spread
 from cnnlab.statistics.sentences import sentences
+from cnnlab.statistics.sequential import warnings
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Analysis:
     def metric(self) -> Metric:
         """That is compared."""
         return self.matrix.metric
+
+    @property
+    def notices(self) -> list[str]:
+        """What to know before anything of it is read."""
+        looked = warnings(self.sweep.looks, self.effects, self.matrix.seeds)
+        return [*looked, *self.sweep.notices]
 
 
 def analyse(
