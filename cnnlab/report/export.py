@@ -36,7 +36,7 @@ def _tame(value: object) -> object:
 
 
 def markdown(analysis: Analysis, problems: Sequence[str]) -> str:
-    """The report as Markdown: the question, the notices, the answer, what is missing, the tables."""
+    """The report as Markdown: question, notices, the answer, what is missing, the tables."""
     question = [f"*{_md(analysis.sweep.question)}*"] if analysis.sweep.question else []
     parts = [f"# {_md(analysis.sweep.name)}", *question]
     parts += [_md(text) for text in (*analysis.notices, *analysis.sentences)]

@@ -106,12 +106,14 @@ def warnings(
         return []
     usual = round(100 * ALPHA)
     false = max(round(100 * false_verdicts([*sizes, now], len(tested))), usual)
+    steps = ", then ".join(map(str, [*sizes, now]))
+    compared = count(len(tested), "comparison")
+    grown = f", not in {usual}" if false > usual else ""
     fresh = [int(max(seeds)) + 1 + k for k in range(now)]
     listed = [*fresh[:2], "...", fresh[-1]] if now > LISTED else fresh
     return [
-        f"Seeds were added after a report ({', then '.join(map(str, [*sizes, now]))}): p-values are "
-        f"too small. With {count(len(tested), 'comparison')} looked at like that, a false verdict "
-        f"comes in {false} of 100 sweeps in which nothing has an effect"
-        f"{f', not in {usual}' if false > usual else ''}. A new sweep of fresh seeds decides: "
+        f"Seeds were added after a report ({steps}): p-values are too small. With {compared} "
+        f"looked at like that, a false verdict comes in {false} of 100 sweeps in which nothing has "
+        f"an effect{grown}. A new sweep of fresh seeds decides: "
         f"name=... seeds=[{','.join(map(str, listed))}]."
     ]

@@ -331,9 +331,9 @@ def differences(sweep: Sweep, undisturbed: Sweep, epochs: int) -> list[str]:
     return faults
 
 
-def _plan(sweep: Sweep) -> dict[str, Any]:
+def _plan(sweep: Sweep) -> dict:
     """plan.json without the times in it."""
-    plan = _json(sweep.folder / "plan.json")
+    plan = _json(sweep.folder / "plan.json") or {"history": []}
     return {**plan, "history": [{**each, "when": None} for each in plan["history"]]}
 
 
