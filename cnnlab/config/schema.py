@@ -106,7 +106,7 @@ class Command:
     question: str | None
     """What the sweep is to answer; stands above its report."""
     seeds: Count | list[Seed] | None
-    """How many (5: 0 to 4) or which ([3,4]); null: seed."""
+    """How many (5: 0 to 4) or which ([3,4]); null: seed. Best fixed before a report is read."""
     plan: Annotated[bool, Strict()]
     """Show the grid, its state, time and disk; train nothing."""
     retry: Literal["failed"] | None

@@ -102,6 +102,9 @@ def _announce(planned: Plan) -> None:
     _announce_code(planned)
     for note in (*planned.replaced, *planned.data_notes):
         say(note, WARNING)
+    for warning in planned.warnings:
+        for line in labelled("", warning):
+            say(line, WARNING)
     for note in planned.notes[:MOST_NOTES]:
         console.print(f"Left alone: {note}", style="yellow", markup=False)
     if len(planned.notes) > MOST_NOTES:

@@ -18,7 +18,7 @@ from cnnlab.planning.checks import faults_of_data, faults_of_jobs
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
 from cnnlab.planning.naming import factors_of, slug, unnamed
-from cnnlab.records import lookup, plan_file
+from cnnlab.records import history, lookup, plan_file
 from cnnlab.records.identity import run_id, settings
 from cnnlab.records.sources import changed, sources_of
 
@@ -190,6 +190,19 @@ class Plan:
                 "published": dict(run.job.published),
             }
             for run in self.runs
+        ]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know before seeds are added to those that a report has shown."""
+        if not history.reports(self.outputs):
+            return []  # before 10,000 rows are made
+        added = plan_file.added_after(self.folder, self.earlier, self.rows(), self.factors)
+        if added is None:
+            return []
+        return [
+            f"A report has shown {added[0]} of these {added[1]} seeds: p-values will be too small. "
+            "Fix the number before, or decide by a new sweep of fresh seeds (another name=)."
         ]
 
     def write(self, stacks: Sequence[Mapping[str, Any]] | None = None) -> None:

@@ -9,7 +9,7 @@ from cnnlab.config.schema import BEFORE, key_text
 from cnnlab.core.errors import MOVED
 from cnnlab.core.files import leftovers, write_json
 from cnnlab.core.formats import as_typed
-from cnnlab.records import checkpoint
+from cnnlab.records import checkpoint, history
 from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
 
 
@@ -107,16 +107,10 @@ def write(
     if earlier is None:
         if path.exists():
             path.replace(path.with_name("plan.unreadable.json"))
-        earlier = {"factors": [], "baseline": {}, "question": None, "stacks": [], "runs": []}
-    current = {row["run_id"]: row for row in rows}
-    runs = {
-        run["run_id"]: run
-        for run in earlier["runs"]
-        if run["run_id"] in current or _begun(folder / run["directory"])
-    }
-    for run_id, row in current.items():
-        row["published"] = row["published"] or runs.get(run_id, row)["published"]
-        runs[run_id] = row
+        earlier = NOTHING
+    runs = _joined(folder, earlier, rows)
+    varied = list(dict.fromkeys([*earlier["factors"], *factors]))
+    asked = history.extended(folder, earlier, runs, varied)
     everything = [run["settings"] for run in runs.values()]
     common = {
         key: value
@@ -131,15 +125,59 @@ def write(
         {
             "schema_version": SCHEMA_VERSION,
             "name": folder.name,
-            "factors": list(dict.fromkeys([*earlier["factors"], *factors])),
+            "factors": varied,
             "baseline": dict(baseline) or earlier["baseline"],
             "question": question or earlier["question"],
             "project": project,
             "stacks": list(earlier["stacks"] if stacks is None else stacks),
+            "history": asked,
             "settings": common,
             "runs": list(runs.values()),
         },
     )
+
+
+NOTHING: Mapping[str, Any] = {
+    "factors": [], "baseline": {}, "question": None, "stacks": [], "history": [], "runs": [],
+}  # fmt: skip
+"""In the place of a plan.json that is not there."""
+
+
+def _joined(folder: Path, earlier: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Row]:
+    """The runs of a plan, by id: those of the one before that were begun, and these."""
+    current = {row["run_id"]: row for row in rows}
+    runs = {
+        run["run_id"]: run
+        for run in earlier["runs"]
+        if run["run_id"] in current or _begun(folder / run["directory"])
+    }
+    for run_id, row in current.items():
+        row["published"] = row["published"] or runs.get(run_id, row)["published"]
+        runs[run_id] = row
+    return runs
+
+
+def added_after(
+    folder: Path, earlier: Mapping[str, Any] | None, rows: Sequence[Row], factors: Sequence[str]
+) -> tuple[int, int] | None:
+    """Whether a command adds seeds to those that a report has shown.
+
+    Args:
+        folder: of the sweep
+        earlier: what `read` gave of its plan
+        rows, factors: as in `write`
+
+    Returns:
+        how many a report has shown, and how many there will be; None where it adds none, or a
+        single one was shown, which no test is made of
+    """
+    before = earlier or NOTHING
+    varied = list(dict.fromkeys([*before["factors"], *factors]))
+    asked = history.extended(folder, before, _joined(folder, before, rows), varied)
+    if asked == before["history"]:
+        return None
+    shown, seeds = len(asked[-1]["shown"]), len(asked[-1]["seeds"])
+    return (shown, seeds) if 1 < shown < seeds else None
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -151,7 +189,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def parsed_plan(data: bytes) -> dict[str, Any]:
-    """The content of a plan.json: factors, baseline, question, stacks, and runs as
+    """The content of a plan.json: factors, baseline, question, stacks, history, and runs as
     `Row`s.
 
     Raises:
@@ -175,6 +213,7 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
             and all(map(number, published))
             and isinstance(baseline, dict)
         )
+        asked = history.checked(plan.get("history", []))
     except (AttributeError, KeyError, TypeError):
         valid = False
     if not valid:
@@ -191,6 +230,7 @@ def parsed_plan(data: bytes) -> dict[str, Any]:
         "question": question if isinstance(question, str) else None,
         "project": project if isinstance(project, str) else None,
         "stacks": stacks,
+        "history": asked,
         "runs": runs,
     }
 

@@ -1,6 +1,6 @@
 """What a run leaves on disk: its schema, and the one reader of result.json.
 
-    <outputs>/<sweep>/plan.json                     the runs of the sweep
+    <outputs>/<sweep>/plan.json                     the runs of the sweep, its history
     <outputs>/<sweep>/<slug>-<id8>/metrics.csv      a row an epoch: what the training computed
                                    timing.csv       a row an epoch: how long it took
                                    best.safetensors weights at the best validation accuracy

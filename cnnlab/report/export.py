@@ -36,10 +36,10 @@ def _tame(value: object) -> object:
 
 
 def markdown(analysis: Analysis, problems: Sequence[str]) -> str:
-    """The report as Markdown: the question, the answer, what is missing, the tables."""
+    """The report as Markdown: question, notices, the answer, what is missing, the tables."""
     question = [f"*{_md(analysis.sweep.question)}*"] if analysis.sweep.question else []
     parts = [f"# {_md(analysis.sweep.name)}", *question]
-    parts += [_md(text) for text in analysis.sentences]
+    parts += [_md(text) for text in (*analysis.notices, *analysis.sentences)]
     parts += [f"- {_md(text)}" for text in problems]
     for table in tables(analysis):
         few = table.texts(MOST_ROWS).map(_md).rename(columns=_md)
@@ -62,6 +62,7 @@ def _md(value: object) -> str:
 def latex(analysis: Analysis) -> str:
     r"""Tables with booktabs' rules, for `\input`; needs booktabs and longtable."""
     parts = ["% Needs \\usepackage{booktabs,longtable}; made by cnnlab."]
+    parts += [f"\\noindent {_tex(text)}\n" for text in analysis.notices]
     for table in tables(analysis):
         few = table.texts(MOST_ROWS, detail=1).map(_tex).rename(columns=_tex)
         caption = _tex(f"{table.title}. {table.caption}")

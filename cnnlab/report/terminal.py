@@ -41,8 +41,9 @@ def _missing(analysis: Analysis) -> None:
     if counts:
         listed = ", ".join(f"{number:,} {state}" for state, number in counts.items())
         say(f"Of {sum(analysis.sweep.counts.values()):,} runs, {listed}.", level=30)
-    for notice in analysis.sweep.notices:
-        say(notice, level=30)
+    for notice in analysis.notices:
+        for line in labelled("", notice):
+            say(line, level=30)
     why = [each for each in why_missing(analysis) if each.status != "unreadable"]  # see problems
     for reason in why[:MOST_LISTED]:
         for line in labelled("", reason.sentence):

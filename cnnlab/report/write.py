@@ -13,6 +13,7 @@ from typing import Any
 from cnnlab import __version__
 from cnnlab.config.schema import key_text
 from cnnlab.core.files import leftovers, write_file, write_json
+from cnnlab.records.history import MADE, showing
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.records.schema import Damaged
 from cnnlab.report.export import csv, latex, markdown
@@ -20,9 +21,6 @@ from cnnlab.report.settings import Settings, baseline
 from cnnlab.statistics.analysis import Analysis, analyse
 
 PACKAGE = Path(__file__).parents[1]
-
-MADE = "made.json"
-"""Of what the files of a report were made, and its line in the list of sweeps."""
 
 
 def analysed(sweep: Sweep, asked: Settings) -> Analysis:
@@ -71,7 +69,10 @@ def write(analysis: Analysis, asked: Settings, out: Path) -> None:
     for name in before.get("files", []):  # of an earlier report that had more
         if name not in files and Path(name).name == name:
             (out / name).unlink(missing_ok=True)
-    write_json(out / MADE, {"made_of": made, "files": list(files), "listed": _listed(analysis)})
+    runs = analysis.sweep.runs
+    shown = showing(out, runs["run_id"][runs["status"] == "done"])
+    content = {"made_of": made, "shown": shown, "files": list(files), "listed": _listed(analysis)}
+    write_json(out / MADE, content)
 
 
 def _smaller(drawn: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -92,7 +93,7 @@ def _tables(analysis: Analysis) -> dict[str, str]:
         "effects.csv": csv(analysis.effects),
         "against.csv": csv(analysis.against.drop(columns="variant")),
         "interactions.csv": csv(analysis.interactions),
-        "report.md": markdown(analysis, [f"Runs: {counts}.", *analysis.sweep.notices, *problems]),
+        "report.md": markdown(analysis, [f"Runs: {counts}.", *problems]),
         "table.tex": latex(analysis),
     }
     if len(analysis.published):

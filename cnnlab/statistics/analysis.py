@@ -16,6 +16,7 @@ from cnnlab.statistics.effects import WITHOUT, against, effects
 from cnnlab.statistics.matrix import Matrix, places, spread
 from cnnlab.statistics.paired import holm
 from cnnlab.statistics.sentences import sentences
+from cnnlab.statistics.sequential import warnings
 from cnnlab.statistics.verdicts import decided
 
 
@@ -53,6 +54,12 @@ class Analysis:
     def metric(self) -> Metric:
         """That is compared."""
         return self.matrix.metric
+
+    @property
+    def notices(self) -> list[str]:
+        """What to know before anything of it is read."""
+        looked = warnings(self.sweep.looks, self.effects, self.matrix.seeds)
+        return [*looked, *self.sweep.notices]
 
 
 def analyse(

@@ -325,10 +325,16 @@ def differences(sweep: Sweep, undisturbed: Sweep, epochs: int) -> list[str]:
             f"{mine[identity]}: {fault}"
             for fault in _record_faults(mine[identity], theirs[identity], epochs)
         ]
-    if _json(sweep.folder / "plan.json") != _json(undisturbed.folder / "plan.json"):
+    if _plan(sweep) != _plan(undisturbed):
         faults.append("plan.json: not that of the reference")
     faults += [f"{path}: left behind" for path in sorted(sweep.folder.parent.rglob("*.part-*"))]
     return faults
+
+
+def _plan(sweep: Sweep) -> dict:
+    """plan.json without the times in it."""
+    plan = _json(sweep.folder / "plan.json") or {"history": []}
+    return {**plan, "history": [{**each, "when": None} for each in plan["history"]]}
 
 
 def _by_run_id(sweep: Sweep, faults: list[str]) -> dict[str, Path]:

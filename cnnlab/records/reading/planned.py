@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.records import plan_file
+from cnnlab.records.history import Entry
 from cnnlab.records.reading.found import Problem, content, stamp
 from cnnlab.records.schema import Damaged
 
@@ -23,6 +24,7 @@ class Planned:
         runs: by run id: directory, settings, published
         factors, baseline: as the plan has them
         question: of the sweep, if the plan tells it
+        history: when which seeds were asked for
         problems: of the file
     """
 
@@ -32,6 +34,7 @@ class Planned:
     factors: list[str] = field(default_factory=list)
     baseline: dict[str, Any] = field(default_factory=dict)
     question: str | None = None
+    history: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -60,7 +63,8 @@ def read(folder: Path, reserved: frozenset[str]) -> Planned:
     if len(runs) < len(plan["runs"]):
         what = "it names a run twice. The first of each counts"
         problems = [Problem(place, what, AGAIN)]
-    return Planned(seen, True, runs, plan["factors"], plan["baseline"], plan["question"], problems)
+    kept = (plan[key] for key in ("factors", "baseline", "question", "history"))
+    return Planned(seen, True, runs, *kept, problems)
 
 
 def _check(runs: Iterable[Mapping[str, Any]], reserved: frozenset[str]) -> None:

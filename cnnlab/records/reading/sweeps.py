@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.core.errors import Refused
+from cnnlab.records import history
 from cnnlab.records.reading import code, counted
 from cnnlab.records.reading.counted import Part, signature
 from cnnlab.records.reading.found import Problem, stamp
@@ -47,6 +48,7 @@ class Sweep:
             but are counted here
         problems: what on disk is not as it should be
         notices: what else to know before runs are compared
+        looks: the seeds that reports had shown, each time that others were asked for
         signature: changes with each file that was read; see `signature`
     """
 
@@ -61,6 +63,7 @@ class Sweep:
     counts: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     notices: Sequence[str] = ()
+    looks: Sequence[Sequence[int]] = ()
     signature: str = ""
 
     def config(self, directory: str) -> dict[str, Any] | None:
@@ -160,8 +163,27 @@ def _sweep(
         counts={state: counts[state] for state in STATES},
         problems=list(dict.fromkeys(each for part in parts for each in part.problems)),
         notices=code.notices(runs, table, factors),
+        looks=_looks(folder, parts, table),
         signature=hashlib.sha256(signatures.encode()).hexdigest() if several else signatures,
     )
+
+
+def _looks(folder: Path, parts: Sequence[Part], runs: pd.DataFrame) -> list[list[int]]:
+    """The seeds that reports had shown, each time that others were asked for.
+
+    One of several sweeps that are read together is widened by each later one that shares variants
+    with it. Reports of the one are no look at the other's plan; so times tell which came first.
+    """
+    entries = sorted((e for part in parts for e in part.plan.history), key=lambda e: e["when"])
+    if len(parts) < 2:
+        return [entry["shown"] for entry in entries]
+    reports = history.reports(folder)
+    found = []
+    for entry in entries:
+        seen = runs[runs["run_id"].isin(history.seen_by(reports, entry["when"]))]
+        several = seen.groupby("seed")["variant"].nunique() > 1
+        found.append(sorted({*entry["shown"], *several.index[several]}))
+    return found
 
 
 # --- several sweeps as one

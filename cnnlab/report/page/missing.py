@@ -68,7 +68,7 @@ def state(analysis: Analysis) -> State:
         variants=len(table),
         reasons=why[:LISTED],
         problems=problems[:LISTED],
-        notices=sweep.notices,
+        notices=analysis.notices,
         more=len(why[LISTED:]) + len(problems[LISTED:]),
     )
 
