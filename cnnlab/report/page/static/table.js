@@ -56,7 +56,8 @@ cnnlab.table = function (name, columns, rows, choice) {
     },
   });
   if (choice) cnnlab.choose(made, choice);
-  cnnlab.reachable(table);
+  cnnlab.reachable(table, document.getElementById(name + "-title").textContent);
+  cnnlab.foldable(made, table, columns.map((column) => column.detail || 0));
   cnnlab.tables.push(made);
   return made;
 };
@@ -76,6 +77,30 @@ cnnlab.layout = function (choice, long, count) {
   };
 };
 
+// Columns of detail are folded away where they have no room, until a button asks for all.
+//   details: of each column, 0 where it always stays; the highest goes first
+cnnlab.foldable = function (made, table, details) {
+  const box = table.closest(".dt-layout-table");
+  const button = cnnlab.element("button", { type: "button", class: "fold", "aria-pressed": "false" });
+  const show = (most) => made.columns().every(function (place) {
+    this.visible(details[place] <= most, false);
+  });
+  const fit = () => {
+    const all = button.getAttribute("aria-pressed") === "true";
+    const most = [2, 1, 0].find((each) => (show(each), all || table.offsetWidth <= box.clientWidth)) || 0;
+    const folded = details.filter((detail) => detail > most).length;
+    button.hidden = !folded && !all;
+    button.textContent = all ? "Fewer columns" : `${folded} more column${folded > 1 ? "s" : ""}`;
+  };
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+    fit();
+  });
+  box.before(button);
+  new ResizeObserver(fit).observe(box);
+  fit();
+};
+
 // A labelled choice of the values of a column.
 cnnlab.choice = function (label, column, values) {
   if (values.length < 2) return null;
@@ -93,15 +118,6 @@ cnnlab.choose = function (table, choice) {
   });
 };
 
-// The box around a wide table scrolls, with keys too.
-cnnlab.reachable = function (table) {
-  const box = table.closest(".dt-layout-table");
-  const label = document.getElementById(table.closest("section")?.id + "-title");
-  box.tabIndex = 0;
-  box.setAttribute("role", "region");
-  box.setAttribute("aria-label", "Table: " + (label?.textContent || "sweeps"));
-};
-
 // A table of statistics.
 cnnlab.statistics = function (name) {
   const { columns, rows } = cnnlab.data(name);
@@ -111,6 +127,7 @@ cnnlab.statistics = function (name) {
     name,
     columns.map((column, place) => ({
       kind: column.kind,
+      detail: column.detail,
       search: (row) => cnnlab.text(row[place], column),
       rank: (row) => cnnlab.rank(row[place], column),
       node: (row) => cnnlab.shown(row[place], column),
