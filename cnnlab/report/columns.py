@@ -48,7 +48,8 @@ class Column:
     @property
     def shape(self) -> dict[str, Any]:
         """What the browser needs to know."""
-        return {"head": self.head, "kind": self.kind, "digits": self.digits, "sign": self.sign}
+        names = ("head", "kind", "digits", "sign", "detail")
+        return {name: getattr(self, name) for name in names}
 
 
 def text(cell: Any, column: Column) -> str:

@@ -1,6 +1,6 @@
 """Tables as text: CSV for spreadsheets, Markdown, LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -39,8 +39,9 @@ def markdown(analysis: Analysis, problems: Sequence[str]) -> str:
     """The report as Markdown: question, notices, the answer, what is missing, the tables."""
     question = [f"*{_md(analysis.sweep.question)}*"] if analysis.sweep.question else []
     parts = [f"# {_md(analysis.sweep.name)}", *question]
-    parts += [_md(text) for text in (*analysis.notices, *analysis.sentences)]
-    parts += [f"- {_md(text)}" for text in problems]
+    headline, *others = map(_md, analysis.sentences)
+    parts += [_md(text) for text in analysis.notices]
+    parts += [f"**{headline}**", *_md_list(others), *_md_list(map(_md, problems))]
     for table in tables(analysis):
         few = table.texts(MOST_ROWS).map(_md).rename(columns=_md)
         parts += [f"## {_md(table.title)}", _md(table.caption)]
@@ -48,6 +49,12 @@ def markdown(analysis: Analysis, problems: Sequence[str]) -> str:
         if len(few) < table.total:
             parts.append(f"... and {table.total - len(few):,} more rows in {table.file}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _md_list(texts: Iterable[str]) -> list[str]:
+    """A list of Markdown, as the one block that it is."""
+    items = "\n".join(f"- {text}" for text in texts)
+    return [items] if items else []
 
 
 def _md(value: object) -> str:

@@ -25,9 +25,9 @@ def show(analysis: Analysis) -> None:
         for line in labelled("", analysis.sweep.question):
             console.print(line, markup=False, style="italic")
     _missing(analysis)
-    for sentence in analysis.sentences:
-        for line in labelled("", sentence):
-            console.print(line, markup=False)
+    for place, sentence in enumerate(analysis.sentences):
+        for line in labelled("  - " if place else "", sentence):
+            console.print(line, markup=False, style=None if place else "bold")
     for table in (tables.summary(analysis), tables.published(analysis)):
         if table.rows:
             console.print(_drawn(table))

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from cnnlab.core.formats import count
+from cnnlab.statistics.effects import AVERAGE
 from cnnlab.statistics.paired import ALPHA
 
 MOST_COMPARISONS = 50
@@ -99,7 +100,7 @@ def warnings(
     Returns:
         one text, or none
     """
-    tested = effects[(effects["at"] == "") & effects["p"].notna()]
+    tested = effects[(effects["kind"] == AVERAGE) & effects["p"].notna()]
     now = int(tested["n_pairs"].max()) if len(tested) else 0
     sizes = sorted({len(shown) for shown in looks if 1 < len(shown) < now})
     if not sizes:

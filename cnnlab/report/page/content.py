@@ -16,6 +16,7 @@ from cnnlab.statistics.analysis import Analysis
 STYLES = ("vendor/uPlot.min.css",)
 SCRIPTS = (
     "vendor/uPlot.iife.min.js",
+    "static/scroll.js",
     "static/cells.js",
     "static/table.js",
     "static/runs.js",

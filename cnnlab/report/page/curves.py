@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cnnlab.records.reading.sweeps import STATES
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.matrix import level_text
 
@@ -83,11 +84,12 @@ def _rows(analysis: Analysis) -> tuple[pd.DataFrame, list[int]]:
 
 def _named(analysis: Analysis, variants: list[int]) -> list[list[Any]]:
     rows = analysis.summary.take(variants).to_dict("records")
-    factors = analysis.sweep.factors
+    factors, runs = analysis.sweep.factors, analysis.sweep.runs
+    counts = runs.groupby(["variant", "status"]).size()
     names = []
     for place, row in zip(variants, rows, strict=True):
         name = ", ".join(f"{key}={level_text(row[key])}" for key in factors) or "the only variant"
-        lost = [f"{row[k]} {k}" for k in ("diverged", "failed", "pending") if row[k]]
+        lost = [f"{counts[place, k]} {k}" for k in STATES[1:] if (place, k) in counts.index]
         names.append([int(place), name, ", ".join(lost)])
     return names
 

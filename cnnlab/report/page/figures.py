@@ -1,7 +1,7 @@
 """Pictures inside the page, with words for those who cannot see them."""
 
 import io
-import struct
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -15,8 +15,9 @@ from cnnlab.statistics.analysis import Analysis
 LARGE = 1_000_000
 """Bytes of all pictures together; more would make the page too large for a mail."""
 
-WIDE = 1.8
-"""Width over height from which a picture has a row of the page for itself."""
+SMALLEST = 0.89
+"""Of its own width, a picture's smallest on a screen: letters of 8.5 pt, the smallest of all, are
+10 pixels high then. It scrolls sideways where that is wider than the screen."""
 
 CAPTIONS = {
     "grid": "Each cell of the grid: mean over seeds, interval and every run",
@@ -38,32 +39,40 @@ class Picture:
         source: an address that holds it
         caption: below it
         alt: in its place, for those who do not see it
-        wide: whether it needs a row for itself
+        width: its own one, in CSS pixels of 1/96 inch; None where it has none
     """
 
     name: str
     source: str
     caption: str
     alt: str
-    wide: bool
+    width: int | None
+
+    @property
+    def smallest(self) -> int:
+        """The width, in CSS pixels, below which its letters could not be read."""
+        return round(SMALLEST * (self.width or 0))
 
 
 def figures(pictures: Mapping[str, bytes], analysis: Analysis) -> list[Picture]:
     """What the page shows of each picture; nothing for those without content."""
     shown = []
-    for name, content in _fitting({k: v for k, v in pictures.items() if v}).items():
+    drawn = {name: content for name, content in pictures.items() if content}
+    for name, content in _fitting(drawn).items():
         stem = PurePath(name).stem
         caption = CAPTIONS.get(stem) or capital(stem.replace("_", " ").replace("-", " "))
         alt = f"{caption}. {analysis.sentences[0]} The tables below have the numbers."
-        shown.append(Picture(name, data_uri(content), caption, alt, _wide(content)))
+        shown.append(Picture(name, data_uri(content), caption, alt, _width(drawn[name])))
     return shown
 
 
-def _wide(content: bytes) -> bool:
-    if not content.startswith(b"\x89PNG"):
-        return False
-    width, height = struct.unpack(">II", content[16:24])
-    return width > WIDE * height
+def _width(content: bytes) -> int | None:
+    """In CSS pixels: an SVG tells points, a PNG pixels and how many an inch has."""
+    if content.startswith(b"\x89PNG"):
+        with Image.open(io.BytesIO(content)) as image:
+            return round(image.width * 96 / image.info.get("dpi", (96, 96))[0])
+    points = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', content)
+    return round(float(points[1]) * 96 / 72) if points else None
 
 
 def _fitting(pictures: Mapping[str, bytes]) -> Mapping[str, bytes]:

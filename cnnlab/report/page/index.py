@@ -8,7 +8,7 @@ from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES
 from cnnlab.report.page.document import document
 
-SCRIPTS = ("static/listing.js",)
+SCRIPTS = ("static/scroll.js", "static/listing.js")
 
 
 @dataclass(frozen=True)

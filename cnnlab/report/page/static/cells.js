@@ -1,8 +1,6 @@
 "use strict";
 // Cells: what a value of a column looks like, as text and as an element. No HTML is ever parsed.
 
-var cnnlab = {};
-
 cnnlab.data = function (name) {
   const found = document.getElementById("data-" + name);
   return found === null ? null : JSON.parse(found.textContent);

@@ -34,6 +34,10 @@ cnnlab.list = function (viewer) {
   viewer.boxes = viewer.data.variants.map(([, name, note], place) => {
     const box = cnnlab.element("input", { type: "checkbox", name: "variant", value: place });
     const label = cnnlab.element("label", {}, box, cnnlab.element("span", { class: "swatch" }), name);
+    if (!cnnlab.has(viewer.data, place)) {
+      box.disabled = true;
+      label.append(" ", cnnlab.chip("no-verdict", "no curve"));
+    }
     if (note) label.append(" ", cnnlab.chip("partial", note));
     list.append(label);
     return box;
@@ -51,9 +55,16 @@ cnnlab.list = function (viewer) {
   button("variants-found", () => viewer.data.best.filter((k) => found(viewer.data.variants[k][1])));
 };
 
+// Whether there is anything to draw of a variant: a loss that is not finite is none.
+cnnlab.has = function (data, place) {
+  const size = data.epochs.length;
+  const some = (name) => data[name].mean.slice(place * size, (place + 1) * size).some((x) => x !== null);
+  return ["val_loss", "val_accuracy", "train_loss", "train_accuracy"].some(some);
+};
+
 cnnlab.switchOn = function (viewer, places) {
   const wanted = new Set(places);
-  viewer.boxes.forEach((box, place) => { box.checked = wanted.has(place); });
+  viewer.boxes.forEach((box, place) => { box.checked = wanted.has(place) && !box.disabled; });
   cnnlab.draw(viewer);
 };
 
@@ -112,7 +123,7 @@ cnnlab.draw = function (viewer) {
       }
       columns.push(mean);
       const dash = split === "train" ? [6, 5] : [];
-      const points = { show: viewer.data.epochs.length === 1 };
+      const points = { show: mean.filter((x) => x !== null).length < 2 }; // one point is no line
       series.push({ label: viewer.data.variants[place][1], stroke: colour, width: 2, dash, points });
     }
   }

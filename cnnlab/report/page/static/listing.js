@@ -16,10 +16,7 @@
         infoFiltered: "(filtered from _MAX_)", zeroRecords: "no sweep matches",
       },
     });
-    const box = table.closest(".dt-layout-table");
-    box.tabIndex = 0;
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", "Table: sweeps");
+    cnnlab.reachable(table, "sweeps");
   }
   document.documentElement.dataset.ready = "yes";
 })();

@@ -11,6 +11,7 @@ cnnlab.start = function () {
   const next = () => {
     const job = jobs.shift();
     if (job === undefined) {
+      document.querySelectorAll(".picture, .scroll").forEach(cnnlab.scrolls);
       document.documentElement.dataset.ready = "yes";
       return;
     }

@@ -15,7 +15,7 @@ cnnlab.runs = function () {
 };
 
 cnnlab.runColumns = function (data) {
-  const number = (name, digits) => cnnlab.column("number", (row) => data[name][row], digits);
+  const number = (name, digits, detail) => cnnlab.column("number", (row) => data[name][row], digits, detail);
   const levels = data.factors.map((_, place) =>
     cnnlab.column("level", (row) => data.variants[data.variant[row]][place]),
   );
@@ -28,16 +28,17 @@ cnnlab.runColumns = function (data) {
     "+",
   );
   return [
-    open, ...levels, number("seed", 0), status, number("value", 4), number("best_epoch", 0),
-    number("epoch", 0), number("seconds", 1), cnnlab.column("text", (row) => data.id[row]),
+    open, ...levels, number("seed", 0), status, number("value", 4), number("best_epoch", 0, 1),
+    number("epoch", 0, 2), number("seconds", 1, 2), cnnlab.column("text", (row) => data.id[row], 0, 1),
   ];
 };
 
 // A column of plain values.
-cnnlab.column = function (kind, value, digits) {
+cnnlab.column = function (kind, value, digits, detail) {
   const column = { kind, digits: digits || 0, sign: false };
   return {
     kind,
+    detail,
     search: (row) => cnnlab.text(value(row), column),
     rank: (row) => cnnlab.rank(value(row), column),
     node: (row) => cnnlab.folded(cnnlab.text(value(row), column)),

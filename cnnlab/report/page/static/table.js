@@ -33,6 +33,9 @@ cnnlab.table = function (name, columns, rows, choice) {
   table.tBodies[0].replaceChildren();
   table.hidden = false;
   const long = rows.length > cnnlab.PAGE;
+  const details = columns.map((column) => column.detail || 0);
+  const fold = Math.max(...details)
+    ? cnnlab.element("button", { type: "button", class: "fold", "aria-expanded": "false" }) : null;
   const made = new DataTable(table, {
     data: rows,
     columns: columns.map((column) => ({
@@ -48,7 +51,7 @@ cnnlab.table = function (name, columns, rows, choice) {
     paging: long,
     pageLength: cnnlab.PAGE,
     lengthMenu: [25, 100, { label: "all", value: -1 }],
-    layout: cnnlab.layout(choice, long, rows.length),
+    layout: cnnlab.layout(fold, choice, long, rows.length),
     language: {
       search: "Filter", lengthMenu: "_MENU_ rows a page", emptyTable: "no rows",
       zeroRecords: "no row matches", info: long ? "_START_ to _END_ of _TOTAL_" : "_TOTAL_ rows",
@@ -56,7 +59,8 @@ cnnlab.table = function (name, columns, rows, choice) {
     },
   });
   if (choice) cnnlab.choose(made, choice);
-  cnnlab.reachable(table);
+  cnnlab.reachable(table, document.getElementById(name + "-title").textContent);
+  if (fold) cnnlab.foldable(made, table, details, fold);
   cnnlab.tables.push(made);
   return made;
 };
@@ -66,14 +70,36 @@ cnnlab.rendered = function (column, type, row) {
   return type === "filter" ? column.search(row) : column.rank(row);
 };
 
-cnnlab.layout = function (choice, long, count) {
+cnnlab.layout = function (fold, choice, long, count) {
   const several = count >= cnnlab.FEW;
   return {
-    topStart: choice && several ? () => choice.element : null,
+    topStart: [fold, choice && several ? choice.element : null].filter(Boolean).map((each) => () => each),
     topEnd: several ? "search" : null,
     bottomStart: long ? ["info", "pageLength"] : several ? "info" : null,
     bottomEnd: long ? "paging" : null,
   };
+};
+
+// Columns of detail are folded away where they have no room, until a button asks for all.
+//   details: of each column, 0 where it always stays; the highest goes first
+cnnlab.foldable = function (made, table, details, button) {
+  const box = table.closest(".dt-layout-table");
+  const show = (most) => made.columns().every(function (place) {
+    this.visible(details[place] <= most, false);
+  });
+  const fit = () => {
+    const all = button.ariaExpanded === "true";
+    const most = [2, 1, 0].find((each) => (show(each), all || table.offsetWidth <= box.clientWidth)) || 0;
+    const folded = details.filter((detail) => detail > most).length;
+    button.hidden = !folded && !all;
+    button.textContent = all ? "Fewer columns" : `${folded} more column${folded > 1 ? "s" : ""}`;
+  };
+  button.addEventListener("click", () => {
+    button.ariaExpanded = String(button.ariaExpanded !== "true");
+    fit();
+  });
+  new ResizeObserver(fit).observe(box);
+  fit();
 };
 
 // A labelled choice of the values of a column.
@@ -93,15 +119,6 @@ cnnlab.choose = function (table, choice) {
   });
 };
 
-// The box around a wide table scrolls, with keys too.
-cnnlab.reachable = function (table) {
-  const box = table.closest(".dt-layout-table");
-  const label = document.getElementById(table.closest("section")?.id + "-title");
-  box.tabIndex = 0;
-  box.setAttribute("role", "region");
-  box.setAttribute("aria-label", "Table: " + (label?.textContent || "sweeps"));
-};
-
 // A table of statistics.
 cnnlab.statistics = function (name) {
   const { columns, rows } = cnnlab.data(name);
@@ -111,6 +128,7 @@ cnnlab.statistics = function (name) {
     name,
     columns.map((column, place) => ({
       kind: column.kind,
+      detail: column.detail,
       search: (row) => cnnlab.text(row[place], column),
       rank: (row) => cnnlab.rank(row[place], column),
       node: (row) => cnnlab.shown(row[place], column),
