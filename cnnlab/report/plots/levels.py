@@ -27,9 +27,7 @@ PALETTE = [COLOURS[k] for k in (0, 1, 2, 3, 4, 5, 9, 6, 8)]
 MARKERS = "osD^vPhp*"
 
 
-def signs(
-    summary: pd.DataFrame, factors: Sequence[str]
-) -> dict[tuple[str, str], tuple[str, str]]:
+def signs(summary: pd.DataFrame, factors: Sequence[str]) -> dict[tuple[str, str], tuple[str, str]]:
     """The colour and the marker of each level of each factor, the same in all of a report.
 
     Each factor goes on in the palette where the one before it ended: no two levels of a report have
