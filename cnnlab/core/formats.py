@@ -132,9 +132,7 @@ def as_typed(value: Any, *, padded: bool = False) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         whole = short if float(short) == value else repr(value)
-        return (
-            whole if padded else re.sub(r"e([+-])0?", lambda sign: f"e{sign[1].strip('+')}", whole)
-        )
+        return whole if padded else re.sub(r"e\+?(-?)0?", r"e\1", whole)
     if isinstance(value, list | tuple):
         return f"[{','.join(as_typed(each, padded=padded) for each in value)}]"
     return str(value)

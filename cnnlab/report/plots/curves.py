@@ -258,7 +258,8 @@ def _one_panel(analysis: Analysis, note: str) -> Figure:
     outer([axes], "epoch", f"{what}{' (nats)' * (what == 'loss')}")
     _limits(axes, what)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    note += f"{_words([axes])}. Colours: of variants, not of levels. Grey: mean validation of each of {len(order):,} variants"
+    note += f"{_words([axes])}. Colours: of variants, not of levels"
+    note += f". Grey: mean validation of each of {len(order):,} variants"
     if len(analysis.summary) > len(order):
         note += f"; without a finished run: {len(analysis.summary) - len(order):,}"
     legend.append((Line2D([], [], color="0.75", lw=1), "all variants"))

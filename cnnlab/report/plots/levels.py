@@ -21,7 +21,7 @@ NEAR = 0.02
 """Of an axis: numbers nearer than that could not be told apart; then all stand evenly."""
 
 
-PALETTE = [COLOURS[k] for k in (0, 1, 2, 3, 4, 5, 9, 6, 8)]
+PALETTE = [COLOURS[k] for k in (0, 1, 2, 4, 3, 9, 5, 6, 8)]
 """All but grey, which is of what has no level; the palest ones last."""
 
 MARKERS = "osD^vPhp*"
@@ -46,9 +46,11 @@ def signs(summary: pd.DataFrame, factors: Sequence[str]) -> dict[tuple[str, str]
     for name in factors:
         levels = [level_text(level) for level in ordered(summary[name])]
         if len(levels) > len(PALETTE):
-            colours = map(to_hex, colormaps["viridis"](np.linspace(0, 0.9, len(levels))))
+            colours = [
+                to_hex(each) for each in colormaps["viridis"](np.linspace(0, 0.9, len(levels)))
+            ]
         else:
-            colours = (PALETTE[(first + k) % len(PALETTE)] for k in range(len(levels)))
+            colours = [PALETTE[(first + k) % len(PALETTE)] for k in range(len(levels))]
             first += len(levels)
         for k, (level, colour) in enumerate(zip(levels, colours, strict=True)):
             found[name, level] = colour, MARKERS[k % len(MARKERS)]
