@@ -4,6 +4,7 @@ A row is one of `statistics.effects`: metric, difference, ci_low, ci_high, in th
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -114,10 +115,15 @@ def byte_size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
-def as_typed(value: Any) -> str:
-    """A value as it would be typed on a command line: `true`, `null`, `1e+06`, `[0,1]`.
+def as_typed(value: Any, *, padded: bool = False) -> str:
+    """A value as it would be typed on a command line: `true`, `null`, `1e6`, `[0,1]`.
 
     A number is told in full: read again it is the same.
+
+    Args:
+        value: a setting
+        padded: exponents as Python writes them, `1e+06`, as names of folders have had them since
+            the first version
     """
     if value is None:
         return "null"
@@ -125,14 +131,15 @@ def as_typed(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+        whole = short if float(short) == value else repr(value)
+        return whole if padded else re.sub(r"e\+?(-?)0?", r"e\1", whole)
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(as_typed, value))}]"
+        return f"[{','.join(as_typed(each, padded=padded) for each in value)}]"
     return str(value)
 
 
 def short(text: str) -> str:
-    """What was typed, a decimal number in its short form: `1000000.0` and `1e6` are `1e+06`."""
+    """What was typed, a decimal number in its short form: `1000000.0` and `1e+06` are `1e6`."""
     try:
         return text if text.lstrip("+-").isdecimal() else as_typed(float(text))
     except ValueError:

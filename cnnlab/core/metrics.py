@@ -16,6 +16,7 @@ class Metric:
         less_is_better: of two numbers
         chosen: how a run's number was chosen
         digits: after the point, of a number
+        limits: that no number, and so no mean, can pass; a share's are 0 and 1
         beside: metrics that a variant's mean is shown with: of a number that was chosen on the
             validation images, those that were not
     """
@@ -27,6 +28,7 @@ class Metric:
     less_is_better: bool = False
     chosen: str
     digits: int = 4
+    limits: tuple[float, float] = (0.0, 1.0)
     beside: tuple[str, ...] = ()
 
     @property
@@ -63,6 +65,7 @@ _ALL = (
         unit="nats",
         scale=1,
         less_is_better=True,
+        limits=(-math.inf, math.inf),
         chosen="each run counts with its last epoch; less is better",
     ),
     Metric(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cnnlab.core.formats import capital, count
+from cnnlab.core.formats import capital, count, few
 
 MOST_NAMED = 6
 """Variants that are named for one reason."""
@@ -23,6 +23,7 @@ class Trouble:
         seed: of the run, where it is known
         why: as its record tells it
         directory: of the record
+        level: that it shares with others of one fate, all of which are told as one; else empty
     """
 
     status: str
@@ -30,6 +31,7 @@ class Trouble:
     seed: int | None
     why: str
     directory: str
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Reason:
         runs: how many
         named: which, in words
         directory: of the first one's record
+        level: whether they are all runs of a level, which `named` tells
     """
 
     status: str
@@ -49,26 +52,41 @@ class Reason:
     runs: int
     named: str
     directory: str
+    level: bool = False
 
     @property
     def sentence(self) -> str:
         """`Diverged: 6 runs (norm=bn lr=0.1 seeds 0-4; norm=none lr=0.1 seed 0): ...`."""
+        if self.level:
+            return f"{self.named}: {self.why}"
         named = f"({self.named})" if self.named else ""
         runs = f"{count(self.runs, 'run')} {named}" if self.runs > 1 else self.named
         return f"{': '.join(filter(None, (capital(self.status), runs.strip())))}: {self.why}"
 
 
 def reasons(troubles: Iterable[Trouble]) -> list[Reason]:
-    """One for each reason, those of most runs first."""
+    """One for each reason, and for each level of one fate; those of most runs first."""
     groups: dict[tuple[str, str], list[Trouble]] = {}
     for each in troubles:
-        groups.setdefault((each.status, common(each.why)), []).append(each)
+        groups.setdefault((each.status, each.level or common(each.why)), []).append(each)
     found = [
-        Reason(status, why if len({each.why for each in of}) > 1 else of[0].why, len(of),
-               _named(of), of[0].directory)
-        for (status, why), of in groups.items()
+        Reason(status, _why(of), len(of), _all(of) if of[0].level else _named(of), of[0].directory,
+               bool(of[0].level))
+        for (status, _), of in groups.items()
     ]  # fmt: skip
     return sorted(found, key=lambda reason: -reason.runs)
+
+
+def _why(troubles: Sequence[Trouble]) -> str:
+    """Their reason in full where it is one, else what is common; of several reasons a few."""
+    whole = dict.fromkeys(each.why for each in troubles)
+    return few(list(whole if len(whole) == 1 else dict.fromkeys(map(common, whole))))
+
+
+def _all(troubles: Sequence[Trouble]) -> str:
+    """`lr=1e6: all 15 runs diverged`."""
+    runs = f"{'all ' * (len(troubles) > 1)}{count(len(troubles), 'run')}"
+    return f"{troubles[0].level}: {runs} {troubles[0].status}"
 
 
 def common(why: str) -> str:

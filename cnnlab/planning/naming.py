@@ -34,7 +34,11 @@ def unnamed(outputs: Path, jobs: Mapping[str, Job], blank: bool) -> str:
     if factors:
         stem = _joined([key_text(key).rpartition(".")[2] for key in factors], "-x-")
     else:
-        rate = [f"lr-{as_typed(job.config.lr['base'])}"] if "base" in job.config.lr else []
+        rate = (
+            [f"lr-{as_typed(job.config.lr['base'], padded=True)}"]
+            if "base" in job.config.lr
+            else []
+        )
         stem = _joined([job.choices["data"], job.choices["norm"], *rate], "-")
     if blank:
         return f"{stem}-?"

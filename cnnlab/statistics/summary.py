@@ -20,11 +20,12 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
 
     Returns:
         the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
-        unreadable records count as failed), mean, std (n - 1), ci_low, ci_high (Student's t:
-        mean -+ t(n - 1) std / sqrt(n)), best, seconds (a run's own, mean), shrunk (the mean, less
-        what a best of many owes to chance: `statistics.shrinkage`), and the means of the metrics
-        `beside` this one that any run has. A mean is of the n runs that are done: where failed or
-        diverged is not 0, it leaves those out.
+        unreadable records count as failed), unreadable (how many of those), mean, std (n - 1),
+        ci_low, ci_high (Student's t: mean -+ t(n - 1) std / sqrt(n), cut at the metric's limits: no
+        mean of shares lies beyond 0 or 1, so it covers as often as before), best, seconds (a run's
+        own, mean), shrunk (the mean, less what a best of many owes to chance:
+        `statistics.shrinkage`), and the means of the metrics `beside` this one that any run has. A
+        mean is of the n runs that are done: where failed or diverged is not 0, it leaves those out.
     """
     groups = runs.drop_duplicates("variant").set_index("variant").sort_index()
     done = runs[runs["status"] == "done"]
@@ -36,11 +37,13 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
     table = groups[list(factors)].copy()
     table["n"] = values.count().reindex(table.index, fill_value=0)
     table["failed"] = counts["failed"] + counts["unreadable"]
+    table["unreadable"] = counts["unreadable"]
     table["diverged"], table["pending"] = counts["diverged"], counts["pending"]
     table["mean"], table["std"] = values.mean(), values.std()
     freedom = np.maximum(table["n"] - 1, 1)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * table["std"] / np.sqrt(freedom + 1)
-    table["ci_low"], table["ci_high"] = table["mean"] - half, table["mean"] + half
+    table["ci_low"] = (table["mean"] - half).clip(*metric.limits)
+    table["ci_high"] = (table["mean"] + half).clip(*metric.limits)
     table["best"] = values.min() if metric.less_is_better else values.max()
     table["seconds"] = seconds.mean()
     cells = spread(runs, factors, metric.name)

@@ -41,6 +41,22 @@ def test_other_reasons_and_other_states_are_told_apart_the_most_frequent_first()
     ]  # fmt: skip
 
 
+def test_all_runs_of_a_level_are_one_line_whatever_each_one_tells():
+    """At lr=1e6 some losses are infinite and some too large: the level explains both."""
+    told = [("bn", "it is not finite at epoch 1"), ("gn", "it is not finite at epoch 2")]
+    runs = [
+        Trouble("diverged", f"norm={norm} lr=1e6", 0, why, norm, "lr=1e6") for norm, why in told
+    ]
+    found = reasons([*runs, diverged("norm=bn lr=0.1", 0)])
+    assert [each.sentence for each in found] == [
+        "lr=1e6: all 2 runs diverged: it is not finite",
+        f"Diverged: norm=bn lr=0.1 seed 0: {WHY.format(1, 2)}",
+    ]
+    other = Trouble("diverged", "norm=none lr=1e6", 0, "it is above 1e9", "none", "lr=1e6")
+    (found,) = reasons([*runs, other])
+    assert found.sentence == "lr=1e6: all 3 runs diverged: it is not finite; it is above 1e9"
+
+
 def test_very_many_variants_are_counted():
     (found,) = reasons(diverged(f"lr={rate}", 0) for rate in range(10))
     assert "lr=5 seed 0; and 4 more variants" in found.sentence

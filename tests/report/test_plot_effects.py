@@ -179,7 +179,7 @@ def test_cells_count_only_where_all_levels_have_run():
         {**GRID, "act": ["a", "b"]}, status=status, value=lambda row: 0.5 + (row["act"] == "b") / 9
     )
     cells = crossing(analysis.matrix, *analysis.matrix.factors[:2])
-    assert cell_means(cells)["mean"].tolist() == pytest.approx([0.5] * 6)
+    assert cell_means(cells, (0, 1))["mean"].tolist() == pytest.approx([0.5] * 6)
 
 
 def test_a_picture_has_the_levels_and_the_seeds_of_its_test():
@@ -207,7 +207,7 @@ def test_means_of_what_there_is_where_no_seed_has_all_and_that_is_said():
     analysis = made(GRID, status=status, value=noisy)
     runs = analysis.sweep.runs
     by_seed = runs.groupby(["norm", "lr", "seed"])["best_val_accuracy"].mean()
-    table = cell_means(crossing(analysis.matrix, *analysis.matrix.factors[:2]))
+    table = cell_means(crossing(analysis.matrix, *analysis.matrix.factors[:2]), (0, 1))
     assert table["mean"].tolist() == pytest.approx(list(by_seed.groupby(["norm", "lr"]).mean()))
     told = joined(plots.interactions_figure(analysis))
     assert "some runs are missing: means of those there are" in told

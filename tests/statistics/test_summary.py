@@ -21,10 +21,11 @@ def table(*rows) -> pd.DataFrame:
     return runs.assign(seed=runs.groupby("variant").cumcount())
 
 
-def intervals(*variants) -> np.ndarray:
+def intervals(*variants, metric="final_train_loss") -> np.ndarray:
     """Of the mean of each variant's values, (V, 2)."""
     rows = [("bn", k, "done", value) for k, values in enumerate(variants) for value in values]
-    found = summary(table(*rows), ["norm"], METRICS["best_val_accuracy"])
+    runs = table(*rows).assign(**{metric: [value for *_, value in rows]})
+    found = summary(runs, ["norm"], METRICS[metric])
     return found[["ci_low", "ci_high"]].to_numpy()
 
 
@@ -46,6 +47,14 @@ def test_intervals_of_three_seeds_cover_95_percent():
     assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(0.95, abs=0.01)
 
 
+def test_an_interval_of_shares_ends_at_1_where_students_would_not():
+    """t(0.975, 2) is 4.3027 in every printed table; s / sqrt(3) is 0.0057735 for both."""
+    high, low = intervals([0.98, 0.99, 1.0], [0.0, 0.01, 0.02], metric="best_val_accuracy")
+    assert high == pytest.approx((0.99 - 4.3027 * 0.0057735, 1), abs=1e-6)
+    assert low == pytest.approx((0, 0.01 + 4.3027 * 0.0057735), abs=1e-6)
+    assert intervals([0.0, 0.01, 0.02])[0, 0] == pytest.approx(0.01 - 4.3027 * 0.0057735, abs=1e-6)
+
+
 def test_one_value_has_no_interval():
     assert np.isnan(intervals([0.5])).all()
 
@@ -58,19 +67,20 @@ def test_a_summary_by_hand():
     )  # fmt: skip
     found = summary(runs, ["norm"], METRICS["best_val_accuracy"]).set_index("norm")
     assert found.columns.tolist() == [
-        "n", "failed", "diverged", "pending", "mean", "std", "ci_low", "ci_high", "best", "seconds",
-        "shrunk",
+        "n", "failed", "unreadable", "diverged", "pending", "mean", "std", "ci_low", "ci_high",
+        "best", "seconds", "shrunk",
     ]  # fmt: skip
     assert found.index.tolist() == ["bn", "none", "gn"]
     assert found["n"].tolist() == [2, 0, 1]
     assert found["failed"].tolist() == [0, 2, 0]
+    assert found["unreadable"].tolist() == [0, 1, 0]
     assert found["diverged"].tolist() == [1, 0, 0]
     assert found["pending"].tolist() == [0, 1, 0]
     bn = found.loc["bn"]
     assert bn["mean"] == pytest.approx(0.6)
     assert bn["std"] == pytest.approx(0.1 * 2**0.5)
-    # t(0.975, 1) is 12.7062 in every printed table; s / sqrt(2) is 0.1.
-    assert bn["ci_high"] - bn["mean"] == pytest.approx(1.27062, abs=1e-5)
+    # t(0.975, 1) is 12.7062 in every printed table; s / sqrt(2) is 0.1: both ends are cut.
+    assert (bn["ci_low"], bn["ci_high"]) == (0, 1)
     assert bn["best"] == 0.7
     assert found.loc["none", ["mean", "best"]].isna().all()
     assert np.isnan(found.loc["gn", "std"])

@@ -1,5 +1,6 @@
 """Accuracy against cost: parameters, multiplications, seconds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from cnnlab.core.formats import amount, capital, number
-from cnnlab.report.plots.levels import DECADE, ordered
-from cnnlab.report.plots.sheet import COLOURS, NOTE, empty, finished, panels, styled
+from cnnlab.report.plots.levels import DECADE, ordered, shared, signs
+from cnnlab.report.plots.sheet import DARK, NOTE, empty, finished, panels, styled
 from cnnlab.report.plots.text import basis, described, fitted, row_of
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.effects import AVERAGE
@@ -25,8 +26,6 @@ COSTS = {
 
 COLOURED = 6
 """Levels that colours and shapes tell apart."""
-
-MARKERS = "osD^vP"
 
 MANY = 2000
 """More dots than this are drawn as an image in the SVG."""
@@ -48,7 +47,13 @@ def costs(analysis: Analysis) -> pd.DataFrame:
     return runs
 
 
-def against_cost(runs: pd.DataFrame, cost: str, hue: str | None, axes: Axes) -> Axes:
+def against_cost(
+    runs: pd.DataFrame,
+    cost: str,
+    hue: str | None,
+    axes: Axes,
+    of: Mapping[tuple[str, str], tuple[str, str]],
+) -> Axes:
     """A dot for each run, a ring for each variant's mean; diverged runs lie on the lower edge.
 
     Args:
@@ -56,19 +61,21 @@ def against_cost(runs: pd.DataFrame, cost: str, hue: str | None, axes: Axes) -> 
         cost: the column along the x axis
         hue: the factor that has the colours
         axes: to draw on
+        of: the colour and the marker of each level, of `cnnlab.report.plots.levels.signs`
     """
     levels = ordered(runs[hue]) if hue else [None]
-    for k, level in enumerate(levels):
+    for level in levels:
+        colour, marker = of[hue, level_text(level)] if hue else (DARK, "o")
         some = runs[runs[hue].map(level_text) == level_text(level)] if hue else runs
         axes.scatter(
-            some[cost], some["value"], s=18, alpha=0.55, color=COLOURS[k], marker=MARKERS[k], lw=0,
+            some[cost], some["value"], s=18, alpha=0.55, color=colour, marker=marker, lw=0,
             rasterized=len(runs) > MANY, label="run", zorder=3,
         )  # fmt: skip
         size = 60 if runs["variant"].nunique() <= 60 else 20
         means = some[some["value"].notna()].groupby("variant")[[cost, "value"]].mean()
         axes.scatter(
-            means[cost], means["value"], s=size, facecolor="none", edgecolor=COLOURS[k], lw=1.2,
-            marker=MARKERS[k], rasterized=len(means) > MANY, label="mean", zorder=4,
+            means[cost], means["value"], s=size, facecolor="none", edgecolor=colour, lw=1.2,
+            marker=marker, rasterized=len(means) > MANY, label="mean", zorder=4,
         )  # fmt: skip
     lost = runs[runs["status"] == "diverged"]
     axes.plot(
@@ -124,12 +131,13 @@ def cost_figure(analysis: Analysis) -> Figure:
         note += ". No panel for " + "; ".join(equal)
     if not shown_costs:
         return empty("All runs cost the same.", title, note)
-    hue = _hue(analysis)
+    hue, of = _hue(analysis), signs(analysis.summary, analysis.sweep.factors)
+    note += shared(analysis.summary, analysis.sweep.factors) if hue else ""
     figure, grid = panels(len(shown_costs), width=3.3, height=3.1, share=(False, True))
     for axes, name in zip(grid, shown_costs, strict=True):
-        against_cost(runs, name, hue, axes)
+        against_cost(runs, name, hue, axes, of)
     grid[0].set_ylabel(fitted(analysis.metric.title, 2.8, NOTE), size=NOTE)
-    return finished(figure, title, note, _legend(runs, hue))
+    return finished(figure, title, note, _legend(runs, hue, of))
 
 
 def _hue(analysis: Analysis) -> str | None:
@@ -144,20 +152,20 @@ def _hue(analysis: Analysis) -> str | None:
     return max(few, key=lambda name: np.nan_to_num(size.get(name, 0.0)), default=None)
 
 
-def _legend(runs: pd.DataFrame, hue: str | None) -> list[tuple[Any, str]]:
-    signs = [
-        (
-            Line2D([], [], color=COLOURS[k], marker=MARKERS[k], lw=0, ms=6),
-            f"{hue}={level_text(level)}",
-        )
-        for k, level in enumerate(ordered(runs[hue]) if hue else [])
-    ]
+def _legend(
+    runs: pd.DataFrame, hue: str | None, of: Mapping[tuple[str, str], tuple[str, str]]
+) -> list[tuple[Any, str]]:
+    there = ordered(runs.loc[runs["value"].notna(), hue]) if hue else []
+    legend = []
+    for level in map(level_text, there):  # one whose runs all diverged has crosses only
+        colour, marker = of[hue, level]
+        legend.append((Line2D([], [], color=colour, marker=marker, lw=0, ms=6), f"{hue}={level}"))
     ring = {"mfc": "none", "lw": 0, "color": "0.3", "marker": "o"}
-    signs.append((Line2D([], [], color="0.3", marker="o", lw=0, ms=4.5), "a run"))
-    signs.append((Line2D([], [], **ring, ms=8), "a variant's mean"))
+    legend.append((Line2D([], [], color="0.3", marker="o", lw=0, ms=4.5), "a run"))
+    legend.append((Line2D([], [], **ring, ms=8), "a variant's mean"))
     if (runs["status"] == "diverged").any():
-        signs.append((Line2D([], [], color="black", marker="X", lw=0, ms=7), "diverged"))
-    return signs
+        legend.append((Line2D([], [], color="black", marker="X", lw=0, ms=7), "diverged"))
+    return legend
 
 
 def _title(analysis: Analysis, runs: pd.DataFrame) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cnnlab.core.formats import number
-from cnnlab.report.plots.levels import ordered
+from cnnlab.report.lost import at_lost, lost_levels, told
+from cnnlab.report.plots.levels import ordered, shared, signs
 from cnnlab.report.plots.sheet import (
     COLOURS,
     DARK,
@@ -84,24 +85,38 @@ def curves_figure(analysis: Analysis) -> Figure:
     note = basis(analysis.sweep, analysis.summary)
     if epochs[f"val_{what}"].notna().sum() == 0:
         return empty("No epoch of a finished run to show.", "No learning curves yet", note)
-    if analysis.summary["n"].max() > 1:
-        note += ". Line: mean; band: lowest to highest seed"
-    hue, split = _split(analysis)
+    lost = lost_levels(analysis.sweep.runs, analysis.sweep.factors)
+    hue, split = _split(analysis, analysis.summary[~at_lost(analysis.summary, [*lost])])
     if len(split) > PANELS:
         return _one_panel(analysis, note)
     figure, grid = panels(len(split), width=WIDTH, height=HEIGHT, share=(True, True))
     room = figure.get_figwidth() / min(len(split), grid[0].get_gridspec().ncols) - 0.6
-    levels = [level_text(level) for level in ordered(analysis.summary[hue])] if hue else []
-    colours = dict(zip(levels, COLOURS, strict=False))
+    colours = _colours(analysis, hue, split)
     for axes, (name, rows) in zip(grid, split, strict=True):
         _panel(axes, analysis, rows, hue, colours)
         _head(axes, name, rows, hue, room)
     outer(grid, "epoch", f"{what}{' (nats)' * (what == 'loss')}")
     _limits(grid[0], what)
+    note += _words(grid)
+    if hue:
+        note += shared(analysis.summary, analysis.sweep.factors)
     named = [
         (Line2D([], [], color=colour, lw=3), f"{hue}={level}") for level, colour in colours.items()
     ]
-    return finished(figure, _title(analysis, what), note, [*named, *_signs(grid)])
+    legend = [*named, *_signs(grid)]
+    return finished(figure, _title(analysis, what), note, legend, foot=told(lost))
+
+
+def _colours(
+    analysis: Analysis, hue: str | None, split: Sequence[tuple[str, pd.DataFrame]]
+) -> dict[str, str]:
+    """The colour of each level that has a line, the levels in their order."""
+    if hue is None:
+        return {}
+    of = signs(analysis.summary, analysis.sweep.factors)
+    rows = pd.concat([rows for _, rows in split])
+    there = rows.loc[rows.index.isin(set(analysis.sweep.epochs["variant"])), hue]
+    return {level_text(level): of[hue, level_text(level)][0] for level in ordered(there)}
 
 
 def _panel(
@@ -115,7 +130,7 @@ def _panel(
     of = dict(list(epochs[epochs["variant"].isin(rows.index)].groupby("variant")))
     for variant, row in rows.to_dict("index").items():
         if variant in of:
-            colour = colours[level_text(row[hue])] if hue else COLOURS[0]
+            colour = colours[level_text(row[hue])] if hue else DARK
             curves(of[variant], _diverged(analysis), axes, colour, _what(analysis))
 
 
@@ -128,9 +143,11 @@ def _diverged(analysis: Analysis) -> set[str]:
     return set(runs.loc[runs["status"] == "diverged", "run_id"])
 
 
-def _split(analysis: Analysis) -> tuple[str | None, list[tuple[str, pd.DataFrame]]]:
-    """The factor that has the colours, and each panel's name and variants."""
-    summary, factors = analysis.summary, analysis.sweep.factors
+def _split(
+    analysis: Analysis, summary: pd.DataFrame
+) -> tuple[str | None, list[tuple[str, pd.DataFrame]]]:
+    """The factor that has the colours, and each panel's name and variants, of a summary's."""
+    factors = analysis.sweep.factors
     texts = summary[factors].map(level_text)
     counts = texts.nunique()
     hue = None
@@ -170,16 +187,25 @@ def _limits(axes: Axes, what: str) -> None:
         axes.set_ylim(low - 0.08 * (high - low) - 1e-3, high + 0.08 * (high - low) + 1e-3)
 
 
+def _words(grid: Sequence[Axes]) -> str:
+    """What the note says of the lines: bands only where there are some."""
+    return ". Line: mean; band: lowest to highest seed" if _banded(grid) else ""
+
+
+def _banded(grid: Sequence[Axes]) -> bool:
+    return any(isinstance(each, PolyCollection) for axes in grid for each in axes.collections)
+
+
 def _signs(grid: Sequence[Axes]) -> list[tuple[Any, str]]:
-    signs = [
+    legend = [
         (Line2D([], [], color=DARK, lw=1.6), "validation"),
         (Line2D([], [], color=DARK, lw=1.6, ls="--"), "training"),
     ]
-    if any(axes.collections for axes in grid):
-        signs.append((Patch(color=DARK, alpha=0.2, lw=0), "all seeds"))
+    if _banded(grid):
+        legend.append((Patch(color=DARK, alpha=0.2, lw=0), "all seeds"))
     if any(line.get_label() == "diverged" for axes in grid for line in axes.lines):
-        signs.append((Line2D([], [], color=DARK, marker="X", lw=0, ms=7), "diverged"))
-    return signs
+        legend.append((Line2D([], [], color=DARK, marker="X", lw=0, ms=7), "diverged"))
+    return legend
 
 
 def _means(analysis: Analysis, what: str) -> pd.DataFrame:
@@ -232,6 +258,7 @@ def _one_panel(analysis: Analysis, note: str) -> Figure:
     outer([axes], "epoch", f"{what}{' (nats)' * (what == 'loss')}")
     _limits(axes, what)
     axes.xaxis.get_major_locator().set_params(integer=True)
+    note += f"{_words([axes])}. Colours: of variants, not of levels"
     note += f". Grey: mean validation of each of {len(order):,} variants"
     if len(analysis.summary) > len(order):
         note += f"; without a finished run: {len(analysis.summary) - len(order):,}"

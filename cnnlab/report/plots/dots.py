@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cnnlab.report.plots.heat import HATCH
-from cnnlab.report.plots.sheet import BLUE, DARK, GREY, LIGHT, SMALL, VERMILLION, panels
+from cnnlab.report.plots.sheet import DARK, GREY, LIGHT, SMALL, VERMILLION, panels
 from cnnlab.report.plots.text import described, fitted, missing, seeds
 from cnnlab.statistics.analysis import Analysis
 
@@ -40,7 +40,7 @@ def dots(
     done = runs[runs["status"] == "done"]
     values = pd.to_numeric(done[metric]).astype(float)
     axes.scatter(
-        values, done["variant"].map(places), s=20, alpha=0.6, color=BLUE, label="run", zorder=4,
+        values, done["variant"].map(places), s=20, alpha=0.6, color=GREY, label="run", zorder=4,
         linewidths=0,
     )  # fmt: skip
     points = [values.dropna()]
@@ -48,7 +48,7 @@ def dots(
         given = runs.dropna(subset=f"published.{metric}").drop_duplicates("variant")
         points.append(given[f"published.{metric}"])
         axes.scatter(
-            points[-1], given["variant"].map(places), marker="x", color=VERMILLION, s=45, lw=2,
+            points[-1], given["variant"].map(places), marker="x", color=DARK, s=45, lw=2,
             label="published", zorder=5,
         )  # fmt: skip
     intervals(axes, summary["mean"], summary["ci_low"], summary["ci_high"], range(len(summary)))
@@ -111,11 +111,11 @@ def dots_sheet(analysis: Analysis, summary: pd.DataFrame) -> tuple[Figure, list[
     figure, (axes,) = panels(1, width=8, height=0.7 + 0.3 * max(len(summary), 2))
     dots(sweep.runs, summary, sweep.factors, analysis.metric.name, axes)
     axes.set_xlabel(analysis.metric.title)
-    signs = [(Line2D([], [], marker="o", color=BLUE, alpha=0.6, lw=0, ms=5), "a run")]
+    signs = [(Line2D([], [], marker="o", color=GREY, alpha=0.6, lw=0, ms=5), "a run")]
     if summary["n"].max() > 1:
         signs.append((Line2D([], [], marker="D", color="black", ms=5), "mean, 95% t interval"))
     if f"published.{analysis.metric.name}" in sweep.runs:
-        cross = Line2D([], [], marker="x", color=VERMILLION, lw=0, mew=2)
+        cross = Line2D([], [], marker="x", color=DARK, lw=0, mew=2)
         signs.append((cross, "published"))
     if not summary["n"].all():
         signs.append((Patch(facecolor=LIGHT, edgecolor=DARK, hatch=HATCH, lw=0), "no result"))

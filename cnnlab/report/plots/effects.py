@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from cnnlab.core.formats import amount, count, difference, interval
 from cnnlab.core.metrics import METRICS
+from cnnlab.report.lost import lost_levels, told
 from cnnlab.report.plots.dots import limits
 from cnnlab.report.plots.sheet import (
     BLUE,
@@ -56,6 +57,9 @@ NAME, BESIDE = 2.5, 3.3
 
 WIDTH = 9.5
 
+THICK, THIN = 3.5, 0.9
+"""Points of a line: a 95% interval, and one of those that hold all at once."""
+
 
 def forest(
     rows: Sequence[Mapping[str, Any]], dots: Sequence[np.ndarray], smallest: float, axes: Axes
@@ -94,9 +98,9 @@ def _row(axes: Axes, place: int, row: Mapping[str, Any], seeds: np.ndarray, scal
             label="seed",
         )  # fmt: skip
     together = scale * row["all_low"], scale * row["all_high"]
-    axes.hlines(place, *together, color=colour, lw=0.8)
+    axes.hlines(place, *together, color=colour, lw=THIN)
     ends = scale * row["ci_low"], scale * row["ci_high"]
-    axes.hlines(place, *ends, color=colour, lw=1.2 if inner else 2.2)
+    axes.hlines(place, *ends, color=colour, lw=THICK - 1 if inner else THICK)
     axes.plot(
         scale * row["difference"], place, marker, color=colour, ms=6 if inner else 8.5, zorder=5,
         mfc=_filling(row["verdict"]), label=row["verdict"],
@@ -150,7 +154,11 @@ def effects_figure(analysis: Analysis) -> Figure:
     title = analysis.sentences[0]
     if analysis.effects.empty:
         return empty("One variant: there is nothing to compare it with.", title, note)
-    places, left_out = chosen(analysis.effects, analysis.interactions)
+    lost = lost_levels(analysis.sweep.runs, analysis.sweep.factors)
+    shown = _without(analysis.effects, [*lost])
+    if shown.empty:
+        return empty("Nothing that finished can be compared.", title, f"{note}. {told(lost)}")
+    places, left_out = chosen(shown, analysis.interactions)
     rows = analysis.effects.loc[places].to_dict("records")
     dots = [seeds[~np.isnan(seeds)] for seeds in analysis.differences[places]]
     figure, (axes,) = panels(1, width=WIDTH, height=0.65 + 0.27 * max(len(rows), 2))
@@ -161,28 +169,53 @@ def effects_figure(analysis: Analysis) -> Figure:
         ". A pair: two runs of one seed that differ in this factor only; their differences are "
         "averaged within a seed"
     )
-    if rows[0]["comparisons"]:
-        note += ". Thick lines: 95% t intervals; thin: those that hold all at once"
-        note += ". Verdicts after Holm over "
-        note += count(rows[0]["comparisons"], "comparison")
-    family = next((row["comparisons"] for row in rows if row["kind"] == SIMPLE), 0)
-    if family:
-        note += f", and over {family} of the indented kind"
+    note += _families(rows, analysis.one_family)
     if left_out:
         note += f". {len(rows)} of {len(rows) + left_out:,} rows: the most certain; "
         note += "of many levels the two ends"
-    return finished(figure, title, note, _legend(rows, analysis), (NAME + 0.1, BESIDE + 0.1))
+    sides = (NAME + 0.1, BESIDE + 0.1)
+    return finished(figure, title, note, _legend(rows, analysis), sides, told(lost))
+
+
+def _without(effects: pd.DataFrame, lost: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Leaves out the rows of levels at which every run diverged."""
+    own = pd.Series(list(zip(effects["factor"], effects["level"].map(level_text), strict=True)))
+    at = effects["at"].isin([f"{name}={level}" for name, level in lost])
+    return effects[~(own.isin(lost).to_numpy() | ((effects["kind"] == SIMPLE) & at))]
+
+
+def _families(rows: Sequence[Mapping[str, Any]], one: bool) -> str:
+    """Over what the verdicts are adjusted, and why an average may say more than its levels."""
+    note = ""
+    tested = next((row["comparisons"] for row in rows if row["kind"] == AVERAGE), 0)
+    if tested:
+        note += f". Verdicts after Holm over {count(tested, 'comparison')}"
+    family = next((row["comparisons"] for row in rows if row["kind"] == SIMPLE), 0)
+    if family:
+        where = "" if one else f", tested as {family} of their own"
+        note += (
+            f". Indented: the same at one level of another factor{where}, each of fewer runs: an "
+            "average may help where no indented row alone has evidence"
+        )
+    if any(row["kind"] == WITHOUT for row in rows):
+        note += ". Without: the average less a cell that makes it uncertain; not tested"
+    return note
 
 
 def _legend(rows: Sequence[Mapping[str, Any]], analysis: Analysis) -> list[tuple[Any, str]]:
     there = {row["verdict"] for row in rows}
     signs = [
-        (Line2D([], [], color=colour, marker=marker, lw=2, ms=8, mfc=_filling(verdict)), verdict)
+        (Line2D([], [], color=colour, marker=marker, lw=0, ms=8, mfc=_filling(verdict)), verdict)
         for verdict, (colour, marker) in SIGNS.items()
         if verdict in there
     ]
     if max(row["n_pairs"] for row in rows) > 1:
         signs.append((Line2D([], [], color=GREY, marker=".", lw=0, ms=5), "a seed"))
+    ends = pd.DataFrame(rows)[list(ENDS)].notna().any()
+    if ends["ci_low"]:
+        signs.append((Line2D([], [], color=GREY, lw=THICK), "95% interval"))
+    if ends["all_low"]:
+        signs.append((Line2D([], [], color=GREY, lw=THIN), "95% for all rows of its kind at once"))
     near = amount(analysis.smallest, analysis.metric)
     return [*signs, (Patch(color=LIGHT, lw=0), f"within ±{near}")]
 

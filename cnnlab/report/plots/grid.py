@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cnnlab.core.formats import capital, number, span
+from cnnlab.report.lost import at_lost, lost_levels, told
 from cnnlab.report.plots.dots import BESIDE, ROWS, dots_sheet
 from cnnlab.report.plots.heat import heat_maps
 from cnnlab.report.plots.sheet import finished, styled
@@ -25,19 +26,20 @@ FILLED = 0.5
 def grid_figure(analysis: Analysis) -> Figure:
     """What each variant reached."""
     note = basis(analysis.sweep, analysis.summary)
-    if is_map(analysis.summary, analysis.sweep.factors):
-        figure, legend, right = *heat_maps(analysis), 0
-        if analysis.summary["n"].max() > 1:
-            note += ". ±: 95% t interval of the mean over seeds"
+    lost = lost_levels(analysis.sweep.runs, analysis.sweep.factors)
+    summary = analysis.summary[~at_lost(analysis.summary, [*lost])]
+    if is_map(summary, analysis.sweep.factors):
+        figure, legend, right = *heat_maps(analysis, summary), 0
+        if summary["n"].max() > 1:
+            note += ". Below a mean: its 95% t interval over seeds"
     else:
-        summary = analysis.summary
         if len(summary) > ROWS:
             note += f". The best {ROWS} of {len(summary):,} variants"
             ascending = analysis.metric.less_is_better
             order = summary["mean"].sort_values(ascending=ascending, kind="stable")
             summary = summary.loc[order.index[:ROWS]]
         figure, legend, right = *dots_sheet(analysis, summary), BESIDE + 0.1
-    return finished(figure, finding(analysis), note, legend, (0, right))
+    return finished(figure, finding(analysis), note, legend, (0, right), told(lost))
 
 
 def is_map(summary: pd.DataFrame, factors: list[str]) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from cnnlab.core.formats import number
+from cnnlab.core.formats import number, span
 from cnnlab.report.plots.levels import ordered
 from cnnlab.report.plots.sheet import GREY, LIGHT, SMALL, panels
 from cnnlab.report.plots.text import described, fitted, missing, row_of
@@ -78,7 +78,7 @@ def _text(cell: Mapping[str, Any], digits: int) -> str:
     """What was measured, and what is missing."""
     lines = [number(cell["mean"], digits)] if cell["n"] else []
     if cell["n"] > 1:
-        lines.append(f"±{number((cell['ci_high'] - cell['ci_low']) / 2, digits)}")
+        lines.append(_interval(cell, digits))
     if not pd.isna(cell["published"]):
         lines.append(f"published {number(cell['published'], digits)}")
     lacks = missing(cell).replace(", ", "\n")
@@ -88,11 +88,24 @@ def _text(cell: Mapping[str, Any], digits: int) -> str:
     return "\n".join(filter(None, (*lines, lacks)))
 
 
-def heat_maps(analysis: Analysis) -> tuple[Figure, list[tuple[Any, str]]]:
-    """The figure without its title, and its legend: a panel for each level of a third factor."""
+def _interval(cell: Mapping[str, Any], digits: int) -> str:
+    """Half of its width; both ends where one is cut at the metric's limit."""
+    below, above = cell["mean"] - cell["ci_low"], cell["ci_high"] - cell["mean"]
+    if np.isclose(below, above):
+        return f"±{number(above, digits)}"
+    return span(cell["ci_low"], cell["ci_high"], digits)
+
+
+def heat_maps(analysis: Analysis, summary: pd.DataFrame) -> tuple[Figure, list[tuple[Any, str]]]:
+    """The figure without its title, and its legend: a panel for each level of a third factor.
+
+    Args:
+        analysis: of the sweep
+        summary: those of its variants that are shown
+    """
     factors, given = analysis.sweep.factors, analysis.published
     given = given[given["metric"] == analysis.metric.name].set_index("variant")["published"]
-    summary = analysis.summary.assign(published=given.astype(float))
+    summary = summary.assign(published=given.astype(float))
     *split, row, column = sorted(factors, key=lambda name: summary[name].map(level_text).nunique())
     columns, rows = (summary[name].map(level_text).nunique() for name in (column, row))
     levels = ordered(summary[split[0]]) if split else [None]

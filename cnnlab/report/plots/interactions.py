@@ -1,18 +1,20 @@
 """Whether one factor's effect depends on another: lines that are not parallel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cnnlab.core.formats import probability
-from cnnlab.report.plots.levels import label_levels, numeric, ordered, places
-from cnnlab.report.plots.sheet import COLOURS, GREY, NOTE, SMALL, empty, finished, panels, styled
+from cnnlab.report.lost import lost_levels, told
+from cnnlab.report.plots.levels import label_levels, numeric, ordered, places, shared, signs
+from cnnlab.report.plots.sheet import GREY, NOTE, SMALL, empty, finished, panels, styled
 from cnnlab.report.plots.text import basis, fitted
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.crossing import Crossing, crossing
@@ -28,18 +30,21 @@ LINES = 5
 BARS = 12
 """More intervals along a line are a band."""
 
-MARKERS = "osD^v"
 WIDTH, HEIGHT = 4.2, 2.8
 
 
-def cell_means(cells: Crossing) -> pd.DataFrame:
+def cell_means(cells: Crossing, limits: tuple[float, float]) -> pd.DataFrame:
     """The mean of each cell over seeds; within a seed over the combinations of all other factors.
 
     The seeds are those of the test; but where less than two have all cells, means are of what there
     is, which is then said.
 
+    Args:
+        cells: of a pair of factors
+        limits: of the metric, at which intervals end
+
     Returns:
-        a, b (the levels), mean, half (of the 95% t interval, NaN where there is none), partial
+        a, b (the levels), mean, low, high (of the 95% t interval, NaN where there is none), partial
         (whether means are of what there is)
     """
     values = cells.whole
@@ -50,17 +55,20 @@ def cell_means(cells: Crossing) -> pd.DataFrame:
         values = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     tests = paired_t(values.reshape(len(values), -1))
     table = pd.DataFrame(product(*cells.levels), columns=["a", "b"], dtype=object)
-    half = (tests["ci_high"] - tests["ci_low"]) / 2
-    return table.assign(mean=tests["difference"], half=half, partial=partial)
+    low, high = (np.clip(tests[end], *limits) for end in ("ci_low", "ci_high"))
+    return table.assign(mean=tests["difference"], low=low, high=high, partial=partial)
 
 
-def lines(table: pd.DataFrame, axes: Axes, inches: float) -> Axes:
+def lines(
+    table: pd.DataFrame, axes: Axes, inches: float, of: Mapping[str, tuple[str, str]]
+) -> Axes:
     """Means with their intervals along one factor, a line for each level of the other.
 
     Args:
         table: of `cell_means`; a goes along the axis
         axes: to draw on
         inches: the length of the x axis
+        of: the colour and the marker of each level of b
     """
     across, levels = ordered(table["a"]), ordered(table["b"])
     at, _ = places(across)
@@ -72,15 +80,15 @@ def lines(table: pd.DataFrame, axes: Axes, inches: float) -> Axes:
         rows = table[table["b"].map(level_text) == level_text(level)]
         rows = rows.assign(x=rows["a"].map(level_text).map(place)).sort_values("x")
         aside = (k - (len(levels) - 1) / 2) * step  # so that intervals do not hide one another
-        few = len(across) <= BARS
+        few, (colour, marker) = len(across) <= BARS, of[level_text(level)]
+        ends = (rows["mean"] - rows["low"], rows["high"] - rows["mean"]) if few else None
         axes.errorbar(
-            rows["x"] + aside, rows["mean"], rows["half"] if few else None, color=COLOURS[k],
-            marker=MARKERS[k] if few else None, capsize=2.5, ms=5, lw=1.6, elinewidth=1,
+            rows["x"] + aside, rows["mean"], ends, color=colour,
+            marker=marker if few else None, capsize=2.5, ms=5, lw=1.6, elinewidth=1,
             label=level_text(level),
         )  # fmt: skip
         if not few:
-            ends = rows["mean"] - rows["half"], rows["mean"] + rows["half"]
-            axes.fill_between(rows["x"], *ends, color=COLOURS[k], alpha=0.2, lw=0)
+            axes.fill_between(rows["x"], rows["low"], rows["high"], color=colour, alpha=0.2, lw=0)
     axes.set_xlim(-0.08, 1.08)
     label_levels(axes, across, at, inches)
     return axes
@@ -104,20 +112,36 @@ def interactions_figure(analysis: Analysis) -> Figure:
     for place, axes in enumerate(grid):
         if place % axes.get_gridspec().ncols == 0:
             axes.set_ylabel(fitted(analysis.metric.title, HEIGHT - 0.4, NOTE, 2), size=NOTE)
-    if analysis.summary["n"].max() > 1:
-        note += (
-            ". Bars and bands: 95% t interval of a mean over seeds; the test compares within seeds"
-        )
+    if ends := _ends(grid):
+        note += f". {ends}: 95% t interval of a mean over seeds; the test compares within seeds"
+    note += shared(analysis.summary, analysis.sweep.factors)
     if len(tests) > PANELS:
         note += f". The strongest {PANELS} of {len(tests)} pairs"
-    return finished(figure, _title(tests), note)
+    lost = told(lost_levels(analysis.sweep.runs, analysis.sweep.factors))
+    return finished(figure, _title(tests), note, foot=lost)
+
+
+def _ends(grid: Sequence[Axes]) -> str:
+    """What shows intervals: bars, bands or both; empty where no mean has one."""
+    bands = any(isinstance(each, PolyCollection) for axes in grid for each in axes.collections)
+    bars = any(
+        np.isfinite(segment).all()
+        for axes in grid
+        for line in axes.containers
+        for bar in line.lines[2]
+        for segment in bar.get_segments()
+    )
+    return " and ".join(["bars"] * bars + ["bands"] * bands).capitalize()
 
 
 def _panel(axes: Axes, analysis: Analysis, test: Mapping[str, Any]) -> None:
     across, by = _roles(analysis, test["factor"], test["other"])
     factor = {each.name: each for each in analysis.matrix.factors}
-    table = cell_means(crossing(analysis.matrix, factor[across], factor[by]))
-    lines(table, axes, WIDTH - 1.7)
+    cells = crossing(analysis.matrix, factor[across], factor[by])
+    table = cell_means(cells, analysis.metric.limits)
+    every = signs(analysis.summary, analysis.sweep.factors)
+    of = {level: sign for (name, level), sign in every.items() if name == by}
+    lines(table, axes, WIDTH - 1.7, of)
     log = ", log scale" if places(ordered(table["a"]))[1] == "log" else ""
     axes.set_xlabel(fitted(across, WIDTH - 2.4, NOTE) + log, size=NOTE)
     handles = [line for line, *_ in axes.containers]

@@ -1,13 +1,16 @@
-"""Where a factor's levels stand on an axis."""
+"""A factor's levels: their order, their place on an axis, their colour."""
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
-from cnnlab.report.plots.sheet import SMALL
+from cnnlab.report.plots.sheet import COLOURS, SMALL
 from cnnlab.report.plots.text import fitted, measured
 from cnnlab.statistics.matrix import level_text
 
@@ -16,6 +19,49 @@ DECADE = 10.0
 
 NEAR = 0.02
 """Of an axis: numbers nearer than that could not be told apart; then all stand evenly."""
+
+
+PALETTE = [COLOURS[k] for k in (0, 1, 2, 4, 3, 9, 5, 6, 8)]
+"""All but grey, which is of what has no level; the palest ones last."""
+
+MARKERS = "osD^vPhp*"
+
+
+def signs(summary: pd.DataFrame, factors: Sequence[str]) -> dict[tuple[str, str], tuple[str, str]]:
+    """The colour and the marker of each level of each factor, the same in all of a report.
+
+    Each factor goes on in the palette where the one before it ended: no two levels of a report have
+    one colour, as long as there are no more levels than colours. A factor that alone has more has
+    shades, from dark to light.
+
+    Args:
+        summary: a column a factor, as `cnnlab.statistics.summary.summary` gives it
+        factors: of the sweep
+
+    Returns:
+        by factor and level as it is typed
+    """
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    first = 0
+    for name in factors:
+        levels = [level_text(level) for level in ordered(summary[name])]
+        if len(levels) > len(PALETTE):
+            colours = [
+                to_hex(each) for each in colormaps["viridis"](np.linspace(0, 0.9, len(levels)))
+            ]
+        else:
+            colours = [PALETTE[(first + k) % len(PALETTE)] for k in range(len(levels))]
+            first += len(levels)
+        for k, (level, colour) in enumerate(zip(levels, colours, strict=True)):
+            found[name, level] = colour, MARKERS[k % len(MARKERS)]
+    return found
+
+
+def shared(summary: pd.DataFrame, factors: Sequence[str]) -> str:
+    """What a picture says where factors must share colours; empty where they need not."""
+    counts = [summary[name].map(level_text).nunique() for name in factors]
+    few = sum(count for count in counts if count <= len(PALETTE))
+    return ". Factors share colours, levels of one do not" if few > len(PALETTE) else ""
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:

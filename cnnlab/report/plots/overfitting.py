@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cnnlab.core.formats import count
 from cnnlab.report.plots.sheet import (
-    BLUE,
+    DARK,
     FAINT,
-    ORANGE,
+    GREY,
     SMALL,
-    VERMILLION,
     empty,
     finished,
     outer,
@@ -83,13 +83,13 @@ def against_training(
         axes: to draw on
     """
     marker = "o" if len(means) == 1 else None
-    axes.plot(means.index, means["val_loss"], color=BLUE, lw=1.6, marker=marker, label="val")
-    axes.plot(means.index, means["train_loss"], "--", color=ORANGE, lw=1.6, marker=marker,
+    axes.plot(means.index, means["val_loss"], color=DARK, lw=1.6, marker=marker, label="val")
+    axes.plot(means.index, means["train_loss"], "--", color=GREY, lw=1.6, marker=marker,
               label="train")  # fmt: skip
     if runs["run_id"].nunique() > 1:
         spread = runs.groupby("epoch")["val_loss"].agg(["min", "max"])
-        axes.fill_between(spread.index, spread["min"], spread["max"], color=BLUE, alpha=0.2, lw=0)
-    axes.plot(row["epoch"], row["lowest"], "v", color=VERMILLION, ms=8, zorder=5, label="lowest",
+        axes.fill_between(spread.index, spread["min"], spread["max"], color=DARK, alpha=0.2, lw=0)
+    axes.plot(row["epoch"], row["lowest"], "v", color=DARK, ms=8, zorder=5, label="lowest",
               mec="white")  # fmt: skip
     if row["overfits"]:
         axes.axvspan(row["epoch"], row["last"], color=FAINT, lw=0, zorder=0, label="overfits")
@@ -110,7 +110,7 @@ def overfitting_figure(analysis: Analysis) -> Figure:
         chosen = sorted(order.index[-PANELS:])
         note += f". {PANELS} of {len(parts):,} variants: those that overfit most, or part most"
     if len(analysis.summary) > len(parts):
-        note += f". Without a finished run: {len(analysis.summary) - len(parts):,} variants"
+        note += f". Without a finished run: {count(len(analysis.summary) - len(parts), 'variant')}"
     means, runs = _means(analysis)
     figure, grid = panels(len(chosen), width=WIDTH, height=HEIGHT, share=(True, True))
     room = figure.get_figwidth() / min(len(chosen), grid[0].get_gridspec().ncols) - 0.6
@@ -122,7 +122,7 @@ def overfitting_figure(analysis: Analysis) -> Figure:
     high = means.loc[list(chosen), ["train_loss", "val_loss"]].stack()
     low, high = high.min(), high.quantile(0.98)  # an exploding loss flattens no other
     axes.set_ylim(low - 0.08 * (high - low) - 1e-3, high + 0.15 * (high - low) + 1e-3)
-    if analysis.summary["n"].max() > 1:
+    if any(axes.collections for axes in grid):
         note += ". Lines: means; band: lowest to highest seed"
     note += ". Gap: training less validation accuracy at the end"
     return finished(figure, _title(analysis, parts), note, _legend(grid))
@@ -139,9 +139,9 @@ def _head(axes: Axes, analysis: Analysis, variant: int, row: pd.Series, room: fl
 
 def _legend(grid: list[Axes]) -> list[tuple[Any, str]]:
     signs = [
-        (Line2D([], [], color=BLUE), "validation"),
-        (Line2D([], [], color=ORANGE, ls="--"), "training"),
-        (Line2D([], [], color=VERMILLION, marker="v", lw=0, ms=8), "lowest validation loss"),
+        (Line2D([], [], color=DARK), "validation"),
+        (Line2D([], [], color=GREY, ls="--"), "training"),
+        (Line2D([], [], color=DARK, marker="v", lw=0, ms=8), "lowest validation loss"),
     ]
     if any(patch.get_label() == "overfits" for axes in grid for patch in axes.patches):
         signs.append((Patch(color=FAINT), f"overfitting: ends {RISE:.0%} above it or more"))

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
-import numpy as np
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from cnnlab.report.plots.text import fitted, measured
 
@@ -99,6 +99,7 @@ def finished(
     note: str,
     legend: Sequence[tuple[Artist, str]] = (),
     sides: tuple[float, float] = (0, 0),
+    foot: str = "",
 ) -> Figure:
     """Puts what was found, what it rests on and the legend above the panels, which keep their size.
 
@@ -108,21 +109,28 @@ def finished(
         note: what it rests on
         legend: what each sign means
         sides: inches left and right of the panels for texts that are not `in_layout`
+        foot: what has no panel or row, which a grey row below them says
     """
     width, height = figure.get_size_inches()
     room = width - 2 * EDGE
-    texts = [(fitted(title, room, TITLE, 4), TITLE, "0"), (fitted(note, room, NOTE, 4), NOTE, GREY)]
+    texts = [(fitted(title, room, TITLE, 9), TITLE, "0"), (fitted(note, room, NOTE, 6), NOTE, GREY)]
     columns, rows = _legend_shape([label for _, label in legend], room)
     down = EDGE + sum(_height(text, size) for text, size, _ in texts)
-    total = height + down + rows * 0.21 + 0.04
+    foot = fitted(foot, room - 2 * EDGE, NOTE, 2)
+    below = _height(foot, NOTE) + EDGE if foot else 0
+    total = height + below + down + rows * 0.21 + 0.04
     figure.set_size_inches(width, total)
     left, right = (side / width for side in sides)
-    place = (left, 0, 1 - left - right, height / total)
+    place = (left, below / total, 1 - left - right, height / total)
     figure.get_layout_engine().set(rect=place, w_pad=0.06, h_pad=0.06)
     _head(figure, texts)
+    if foot:
+        _foot(figure, foot, below)
     if legend:
+        # It is filled column by column, and read row by row.
+        order = [k for column in range(columns) for k in range(column, len(legend), columns)]
         figure.legend(
-            [handle for handle, _ in legend], [_label(label) for _, label in legend],
+            [legend[k][0] for k in order], [_label(legend[k][1]) for k in order],
             loc="upper left", bbox_to_anchor=(EDGE / width, 1 - down / total), ncols=columns,
             frameon=False, fontsize=NOTE, borderaxespad=0, borderpad=0.1, columnspacing=1.5,
         )  # fmt: skip
@@ -139,19 +147,25 @@ def _head(figure: Figure, texts: Sequence[tuple[str, float, str]]) -> None:
         down += _height(text, size)
 
 
+def _foot(figure: Figure, text: str, inches: float) -> None:
+    """A grey row at the lower edge, as high as that."""
+    width, total = figure.get_size_inches()
+    size = 1 - 2 * EDGE / width, (inches - EDGE) / total
+    at = EDGE / width, EDGE / 2 / total
+    figure.add_artist(Rectangle(at, *size, transform=figure.transFigure, color=FAINT, lw=0))
+    place = 2 * EDGE / width, at[1] + size[1] / 2
+    figure.text(*place, text, size=NOTE, color=GREY, va="center", linespacing=1.15)
+
+
 def _height(text: str, size: float) -> float:
     return (text.count("\n") + 1) * size * LINE / 72 + 0.05
 
 
 def _legend_shape(labels: Sequence[str], room: float) -> tuple[int, int]:
-    """Columns, as many as have room, and rows; a legend is filled column by column."""
+    """Columns, as many as have room, and rows."""
     widths = [measured(_label(label)) * NOTE / 72 + 0.58 for label in labels]
     for columns in range(len(labels), 0, -1):
-        ends = np.cumsum(
-            [len(labels) // columns + (k < len(labels) % columns) for k in range(columns)]
-        )
-        parts = np.split(np.array(widths), ends[:-1])
-        if columns == 1 or sum(part.max() for part in parts) <= room:
+        if columns == 1 or sum(max(widths[k::columns]) for k in range(columns)) <= room:
             return columns, -(-len(labels) // columns)
     return 0, 0
 

@@ -49,8 +49,10 @@ def counted(summary: pd.DataFrame) -> str:
 
 
 def missing(row: Mapping[str, Any]) -> str:
-    """What a variant lacks: `2 diverged, 1 failed`; empty where nothing is."""
-    return ", ".join(f"{row[k]:.0f} {k}" for k in LACKS if row[k])
+    """What a variant lacks: `2 diverged, 1 failed, 1 unreadable`; empty where nothing is."""
+    counts = {**{k: row[k] for k in LACKS}, "unreadable": row["unreadable"]}
+    counts["failed"] -= row["unreadable"]  # a summary counts those in both
+    return ", ".join(f"{number:.0f} {state}" for state, number in counts.items() if number)
 
 
 def seeds(row: Mapping[str, Any]) -> str:
