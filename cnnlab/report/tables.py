@@ -118,9 +118,7 @@ def summary(analysis: Analysis) -> Table:
         columns += [plain("shrunk", "shrunk", metric.digits, detail=2)] * bool(
             table["shrunk"].notna().any()
         )
-    columns += [
-        plain(head, name, metric.digits) for name, head in BESIDE.items() if name in table
-    ]
+    columns += [plain(head, name, metric.digits) for name, head in BESIDE.items() if name in table]
     columns.append(plain("seconds a run", "seconds", 1, detail=1))
     note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
     caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
