@@ -276,7 +276,9 @@ def _made(expansion: Expansion, arguments: Sequence[str]) -> Plan:
     differences = _difference(planned, expansion)
     if not differences:
         return planned
-    own = "-".join(f"{key_text(key)}-{as_typed(pair[1]).strip('[]')}" for key, pair in differences.items())
+    own = "-".join(
+        f"{key_text(key)}-{as_typed(pair[1]).strip('[]')}" for key, pair in differences.items()
+    )
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings
         planned = _located(outputs / other, jobs, expansion)

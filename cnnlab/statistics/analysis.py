@@ -11,6 +11,7 @@ from cnnlab.config.schema import key_text
 from cnnlab.core.metrics import Metric
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.statistics import summary as variants
+from cnnlab.statistics.components import components
 from cnnlab.statistics.effects import against, effects
 from cnnlab.statistics.interactions import interactions
 from cnnlab.statistics.matrix import Matrix, places, spread
@@ -30,6 +31,7 @@ class Analysis:
         differences: (rows of effects, S), those of each seed that a row is the mean of
         against: a row a variant but the baseline, of `cnnlab.statistics.effects.against`
         interactions: a row a pair of factors, of `cnnlab.statistics.interactions.interactions`
+        components: where the spread comes from, of `cnnlab.statistics.components.components`
         published: a row a published number, of `cnnlab.statistics.summary.published`
         sentences: the answer in words; the first is the headline
     """
@@ -42,6 +44,7 @@ class Analysis:
     differences: np.ndarray
     against: pd.DataFrame
     interactions: pd.DataFrame
+    components: pd.DataFrame
     published: pd.DataFrame
     sentences: list[str]
 
@@ -80,6 +83,7 @@ def analyse(
         differences=differences,
         against=against(table, baseline=base, smallest=smallest),
         interactions=crossed,
+        components=components(table),
         published=variants.published(sweep.runs, sweep.factors),
         sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
     )

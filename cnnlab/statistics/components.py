@@ -1,10 +1,10 @@
 """Where the spread of runs comes from: variance components of the layout variant x seed.
 
-A run is y = its variant + its seed + a rest, variants fixed, seeds and rest random: what all runs of
-a seed share (the same first weights, order and crops) is what pairing takes out. Estimated by
+A run is y = its variant + its seed + a rest, variants fixed, seeds and rest random: what all runs
+of a seed share (the same first weights, order and crops) is what pairing takes out. Estimated by
 restricted maximum likelihood (Patterson and Thompson 1971, Biometrika 58:545), as R's
-`lmer(y ~ variant + (1 | seed))` does; of a whole layout that is the analysis of variance, cut off at
-0 (Searle, Casella and McCulloch 1992, chapter 4). Which draws a seed stands for is asked as in
+`lmer(y ~ variant + (1 | seed))` does; of a whole layout that is the analysis of variance, cut off
+at 0 (Searle, Casella and McCulloch 1992, chapter 4). Which draws a seed stands for is asked as in
 Bouthillier et al. 2021 (MLSys 3): one at a time, the others held.
 
 Letters: V variants, S seeds, f = runs - variants, r = rank of the seeds within variants.
@@ -63,7 +63,8 @@ def components(table: Matrix) -> pd.DataFrame:
         runs, variants, seeds (or cuts); sd of a run, pooled over variants, with 95% chi-square
         limits ci_low, ci_high at df degrees of freedom; sd_shared; share (of the variance, that is
         shared); sd_left, its limits and df_left. NaN where there is nothing to estimate it from. No
-        row where no variant has two runs.
+        row where no variant has two runs; of a sweep without such a factor, where no two variants
+        share two seeds.
     """
     by_name = {factor.name: factor for factor in table.factors}
     rows = []
@@ -76,7 +77,8 @@ def components(table: Matrix) -> pd.DataFrame:
         swapped = _swapped(table, by_name[CUT])
         rows.append(_row(table, swapped, factor=CUT, held="seed"))
     else:
-        rows.append(_row(table, table.values, factor="seed"))
+        row = _row(table, table.values, factor="seed")
+        rows += [row] if row["df_left"] else []  # else the spread of each variant tells it all
     return pd.DataFrame([row for row in rows if row["df"] > 0], columns=list(COLUMNS))
 
 
