@@ -7,7 +7,17 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cnnlab.config.options import GROUPS, options, own_groups
-from cnnlab.config.schema import COMMAND, KEYS, Command, Config, Design, key_text
+from cnnlab.config.schema import (
+    BY_SEED,
+    COMMAND,
+    HELD,
+    KEYS,
+    SPLIT,
+    Command,
+    Config,
+    Design,
+    key_text,
+)
 from cnnlab.config.targets import ALIASES, keys_of, taken
 from cnnlab.core.errors import Refused, nearest, unknown_key
 from cnnlab.core.formats import as_typed
@@ -70,8 +80,11 @@ def _checked(config: Mapping[str, Any], asked: Sequence[str]) -> tuple[Config | 
     """
     every = own_groups()
     known = [key for key in KEYS if key != "own"]
-    checked = {key: value for key, value in config.items() if key not in (*COMMAND, *every)}
     faults = [unknown_key("own", known)] if "own" in config else []
+    if cut_by_seed(config):
+        faults += _faults_of_cut(config)
+        config = {**config, "data": {**config["data"], "split_seed": config.get("seed")}}
+    checked = {key: value for key, value in config.items() if key not in (*COMMAND, *every)}
     own = _taken(config["model"], every) if "model" in asked else []
     for group in (*GROUPS, *own):
         part = config.get(group)
@@ -98,6 +111,37 @@ def _checked(config: Mapping[str, Any], asked: Sequence[str]) -> tuple[Config | 
     except ValidationError as error:
         others = [each for each in error.errors() if each["loc"][0] not in GROUPS]
         return None, faults + [_sentence("", each, known) for each in others]
+
+
+def cut_by_seed(config: Mapping[str, Any]) -> bool:
+    """Whether each seed has its own cut into training and validation images, however that is
+    said: `data.split_seed=seed`, or `split` in `vary`."""
+    data, vary = config.get("data"), config.get("vary")
+    named = isinstance(vary, list) and SPLIT in vary
+    return isinstance(data, Mapping) and (named or data.get("split_seed") == BY_SEED)
+
+
+def _faults_of_cut(config: Mapping[str, Any]) -> list[str]:
+    """What contradicts a cut of each seed's own."""
+    data, vary = config["data"], config.get("vary")
+    told, listed = data.get("split_seed"), f"vary={as_typed(vary)}"
+    if "split_seed" not in data:
+        return [
+            f"{listed}: {data.get('_target_')} has no key split_seed, so there is no cut to vary. "
+            "Leave split out, or give the dataset that key."
+        ]
+    if told == BY_SEED and isinstance(vary, list) and SPLIT not in vary:
+        both = as_typed([*vary, SPLIT])
+        return [
+            f"data.split_seed=seed and {listed}: the one varies the cut, the other holds it. Write "
+            f"vary={both}, or a number for data.split_seed."
+        ]
+    if told not in (BY_SEED, HELD, config.get("seed")):
+        return [
+            f"data.split_seed={as_typed(told)} and {listed}: the one holds the cut, the other "
+            "varies it with the seed. Leave data.split_seed out, or split."
+        ]
+    return []
 
 
 def _taken(model: Any, groups: Sequence[str]) -> list[str]:
@@ -166,6 +210,8 @@ def _sentence(prefix: str, fault: Mapping[str, Any], known: list[str]) -> str:
     if kind == "int_type" and isinstance(given, float):  # 1e3 is one for Hydra, 1000 is none
         given = repr(given)
         reason += ", without a point or an exponent"
+    if key == "data.split_seed" and kind == "int_type":
+        reason += f", or {BY_SEED}: each seed its own cut"
     if kind == "literal_error":
         allowed = fault["ctx"]["expected"].replace("'", "")
         reason = (

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     Strict,
 )
@@ -69,6 +70,38 @@ def _writable_folder(folder: str) -> str:
             f"cannot write there: {reason}. Choose another folder, or change its rights"
         )
     return folder
+
+
+DRAWS = ("init", "order", "augment", "dropout")
+"""What is drawn in a run: first weights; the order of the images; what augmentations draw; masks of
+dropout, and whatever else a model draws."""
+
+SPLIT = "split"
+"""The cut into training and validation images, which `data.split_seed` decides."""
+
+BY_SEED = "seed"
+"""`data.split_seed=seed`: each seed has a cut of its own."""
+
+HELD = 0
+"""The seed of a draw that does not differ between runs."""
+
+
+def _draws(given: Any) -> list[str] | None:
+    """Whether a list names draws, each once; `[order,init]` means the same as `[init,order]`."""
+    names = (*DRAWS, SPLIT)
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise ValueError(f"must be a list of some of {', '.join(names)}, as in vary=[init,order]")
+    for each in map(str, given):
+        if each not in names:
+            allowed = ", ".join(names)
+            raise ValueError(f"there is no draw {each}.{nearest(each, names)} Allowed: {allowed}")
+    if not given:
+        raise ValueError(f"no seed would differ from another; name some of {', '.join(names)}")
+    if twice := [each for each in names if given.count(each) > 1]:
+        raise ValueError(f"names {twice[0]} twice; once is enough")
+    return given
 
 
 @dataclass(kw_only=True, config=CLOSED)
@@ -136,6 +169,12 @@ class Config:
     """Images a step."""
     seed: Annotated[Seed, Key(stack="each")]
     """Of weights, order and augmentation."""
+    vary: Annotated[
+        Annotated[list[str] | None, BeforeValidator(_draws)],
+        Key(stack="each", before={"vary": None}),
+    ]
+    """The draws that take the run's seed, the others held: init, order, augment, dropout, split;
+    null: all but split."""
     device: Annotated[
         str, AfterValidator(_known_device), Key(result=False, shared=True, speed=True)
     ]
@@ -184,6 +223,10 @@ class Config:
     def plain(self) -> dict[str, Any]:
         """As it is written down: own groups are keys beside the others."""
         return {**{key: value for key, value in vars(self).items() if key != "own"}, **self.own}
+
+    def seed_of(self, draw: str) -> int:
+        """The seed of one of DRAWS: the run's own, or HELD where `vary` leaves it out."""
+        return self.seed if self.vary is None or draw in self.vary else HELD
 
     @property
     def parts(self) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,8 @@ epoch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 
@@ -36,11 +37,14 @@ class Images:
     def __init__(self, split: Split, device: torch.device, resident: bool | None = None):
         # (E, H, W, C) -> (E, C, H, W), the same memory: PyTorch's channels_last, which is 1.4
         # times faster than contiguous planes for SimpleNN's step on a CPU.
-        pixels = torch.from_numpy(split.images).permute(0, 3, 1, 2)
+        # A GPU gets its own images only; on a CPU all processes read one array, cut or not.
+        split = replace(split, pool=split.images, rows=None) if device.type != "cpu" else split
+        pixels = torch.from_numpy(split.pool).permute(0, 3, 1, 2)
         if resident is None:
             resident = device.type != "cuda" or pixels.nbytes < RESIDENT_SHARE * _free(device)
         pinned = not resident and device.type == "cuda"
         self.device = device
+        self.rows = None if split.rows is None else torch.from_numpy(split.rows)
         self.pixels = pixels.to(device) if resident else pixels.pin_memory() if pinned else pixels
         self.labels = torch.from_numpy(split.labels).to(device)
 
@@ -49,6 +53,8 @@ class Images:
 
     def __getitem__(self, index: torch.Tensor | slice) -> torch.Tensor:
         """(N, C, H, W) uint8 on the device; `index` is where `pixels` are."""
+        if self.rows is not None:
+            index = self.rows[index]
         if isinstance(index, torch.Tensor):
             rows = self.pixels.permute(0, 2, 3, 1).index_select(0, index)
             return rows.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
@@ -73,10 +79,10 @@ class Normalise:
     """
 
     def __init__(self, split: Split, device: torch.device, dtype: torch.dtype = torch.float32):
-        totals = torch.zeros(3, split.images.shape[3], dtype=torch.float64)
-        for start in range(0, len(split), 1000):  # in parts: all as floats would be 4 times larger
-            part = torch.from_numpy(split.images[start : start + 1000]).float()
-            std, mean = torch.std_mean(part, dim=(1, 2), correction=0)  # (1000, C) each
+        totals = torch.zeros(3, split.shape[3], dtype=torch.float64)
+        for images in split.parts():  # all as floats would be 4 times larger
+            part = torch.from_numpy(images).float()
+            std, mean = torch.std_mean(part, dim=(1, 2), correction=0)  # (PART, C) each
             square = std.square() + mean.square()
             totals += torch.stack(
                 [each.sum(0, dtype=torch.float64) for each in (std, mean, square)]
@@ -86,7 +92,7 @@ class Normalise:
         spread = torch.maximum(spread, overall / 2).clamp(min=1)  # at least a grey level
         # One for each number of an image: arithmetic on whole rows is 5 times faster than on rows
         # of three channels.
-        pixels = split.images.shape[1] * split.images.shape[2]
+        pixels = split.shape[1] * split.shape[2]
         self.mean, self.scale = (
             numbers.to(device, dtype).repeat(pixels) for numbers in (mean, 1 / spread)
         )
@@ -131,6 +137,13 @@ def supply(
 _last: dict[tuple[Any, ...], Supply] = {}
 
 
+class Seeds(NamedTuple):
+    """Of what a group of variants sees."""
+
+    order: int
+    augment: int
+
+
 def order(seed: int, epoch: int, count: int) -> torch.Tensor:
     """(E,) the order in which a seed sees the images in an epoch."""
     return torch.randperm(count, generator=generator(seed, "order", epoch))
@@ -139,7 +152,7 @@ def order(seed: int, epoch: int, count: int) -> torch.Tensor:
 def training(
     images: Images,
     normalise: Normalise,
-    seeds: Sequence[int],
+    seeds: Sequence[Seeds],
     operations: Sequence[Mapping[str, Operation]],
     epoch: int,
     size: int,
@@ -158,11 +171,14 @@ def training(
         images (G, N, C, H, W) and labels (G, N)
     """
     device, count = images.device, len(images)
-    orders = torch.stack([order(seed, epoch, count) for seed in seeds])  # (G, E)
+    orders = torch.stack([order(each.order, epoch, count) for each in seeds])  # (G, E)
     places, orders = orders.to(images.pixels.device), orders.to(device)
     uniforms = [
-        {name: numbers.to(device) for name, numbers in draw(seed, list(ops), epoch, count).items()}
-        for seed, ops in zip(seeds, operations, strict=True)
+        {
+            name: numbers.to(device)
+            for name, numbers in draw(each.augment, list(ops), epoch, count).items()
+        }
+        for each, ops in zip(seeds, operations, strict=True)
     ]
     ahead = size * _ahead(images, len(seeds) * size)
     for begin in range(0, count, ahead):

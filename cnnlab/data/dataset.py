@@ -4,23 +4,53 @@ N images, H W C image.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cnnlab.core.errors import Refused
 
+PART = 1000
+"""Images that are looked at in one go, where a copy of all would take memory."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, H, W, C) uint8 and their labels (N,) int64, counted from 0."""
+    """Images and their labels.
 
-    images: np.ndarray
+    Attributes:
+        pool: (P, H, W, C) uint8, images of which this split has some; other cuts of a dataset have
+            the same array
+        labels: (N,) int64, of this split's images, counted from 0
+        rows: (N,) where they are in the pool; None: they are all of it, in its order
+    """
+
+    pool: np.ndarray
     labels: np.ndarray
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Some of the images."""
+        return self.pool[part] if self.rows is None else self.pool[self.rows[part]]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N, H, W, C); a copy where the pool has others too."""
+        return self[:]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        return len(self), *self.pool.shape[1:]
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """All images, PART of them at a time."""
+        return (self[start : start + PART] for start in range(0, len(self), PART))
 
 
 @dataclass(frozen=True)
@@ -48,7 +78,7 @@ class Data:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        height, width, channels = self.train.images.shape[1:]
+        _, height, width, channels = self.train.shape
         return channels, height, width
 
 
@@ -117,8 +147,9 @@ def cut(split: Split, share: float, seed: int, what: str) -> tuple[Split, Split]
         )
     except ValueError as error:
         raise Refused(f"{what}: cannot cut a stratified share of {share}: {error}") from error
+    rows = np.arange(len(split)) if split.rows is None else split.rows
     return tuple(
-        Split(split.images[chosen], split.labels[chosen])
+        Split(split.pool, split.labels[chosen], rows[chosen])
         for chosen in (np.sort(rest), np.sort(taken))
     )
 
@@ -157,7 +188,7 @@ def _faults_between(
 ) -> list[str]:
     """Whatever makes splits unusable together."""
     faults = []
-    shapes = {name: split.images.shape[1:] for name, split in splits.items()}
+    shapes = {name: split.shape[1:] for name, split in splits.items()}
     if len(set(shapes.values())) > 1:
         faults.append(f"{what}: the splits' images differ in (H, W, C): {shapes}.")
     present = np.unique(splits["train"].labels)
@@ -213,7 +244,29 @@ def _in_both(
 def _split_of(images: np.ndarray, labels: np.ndarray) -> Split:
     if images.ndim == 3:
         images = images[..., None]  # (N, H, W) -> (N, H, W, 1)
-    return Split(np.ascontiguousarray(images), labels.reshape(-1).astype(np.int64))
+    return Split(_pooled(np.ascontiguousarray(images)), labels.reshape(-1).astype(np.int64))
+
+
+_pools: list[weakref.ref[np.ndarray]] = []
+"""The arrays that datasets of this process are cut from."""
+
+
+def _pooled(images: np.ndarray) -> np.ndarray:
+    """An array that equals this one and is here already, else this one: ten cuts of a file are ten
+    lists of numbers, and one array."""
+    _pools[:] = [each for each in _pools if each() is not None]
+    for pool in (each() for each in _pools):
+        if (
+            pool is not None
+            and pool.shape == images.shape
+            and all(
+                np.array_equal(pool[start : start + PART], images[start : start + PART])
+                for start in range(0, len(pool), PART)
+            )
+        ):
+            return pool
+    _pools.append(weakref.ref(images))
+    return images
 
 
 def _fingerprint(parts: Sequence[Split | None]) -> str:
@@ -222,7 +275,8 @@ def _fingerprint(parts: Sequence[Split | None]) -> str:
         if part is None:
             digest.update(b"none")
             continue
-        digest.update(repr(part.images.shape).encode())
-        digest.update(part.images.data)
+        digest.update(repr(part.shape).encode())
+        for images in part.parts():
+            digest.update(images.data)
         digest.update(part.labels.data)
     return digest.hexdigest()

@@ -57,7 +57,7 @@ class Shared:
 
         return {
             key: Data(
-                *(each and Split(*map(array, each)) for each in splits),
+                *(each and Split(*(place and array(place) for place in each)) for each in splits),
                 **rest,
             )
             for key, (splits, rest) in self._datasets.items()
@@ -82,16 +82,20 @@ def share(datasets: Mapping[str, Data]) -> Shared:
     with os.fdopen(os.dup(handle), "wb") as file:
         file.write(b"\0")  # of an empty file no memory can be mapped
 
-        def put(array: np.ndarray) -> _Place:
+        put_before: dict[int, _Place] = {}  # cuts of a dataset share its images
+
+        def put(array: np.ndarray | None) -> _Place | None:
+            if array is None or id(array) in put_before:
+                return put_before.get(id(array))
             file.write(b"\0" * (-file.tell() % _ALIGNED))
             place = _Place(file.tell(), array.shape, array.dtype.str)
             file.write(np.ascontiguousarray(array).data)
-            return place
+            return put_before.setdefault(id(array), place)
 
         placed = {
             key: (
                 [
-                    each and (put(each.images), put(each.labels))
+                    each and (put(each.pool), put(each.labels), put(each.rows))
                     for each in (d.train, d.val, d.test)
                 ],
                 {"classes": d.classes, "fingerprint": d.fingerprint, "notes": d.notes},

@@ -129,11 +129,13 @@ def _chosen(
 ) -> list[Choice]:
     """How the runs of each group are trained: as on this machine before, else as is quickest."""
     total, speeds = sum(map(len, groups)), Speeds(environments)
+    first = plan.uncut([run for own in groups for run in own])
     asked = []
     for own in groups:
         workers = grouping.share(len(own), total, len(environments))
         what = question(own, workers, stack)
-        asked.append((speeds.key(what, own[0].fingerprint), what, len(own), workers))
+        images = first[own[0].fingerprint]
+        asked.append((speeds.key(what, images), what, len(own), workers))
     new = [each for each in asked if each[1].worth and speeds.chosen(*each) is None]
     new.sort(key=lambda each: each[1].work)  # of one key the largest is what is measured
     unknown = {key: what for key, what, *_ in new if speeds.measured(key, what) is None}

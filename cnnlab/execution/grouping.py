@@ -31,7 +31,8 @@ def common(config: Config, fingerprint: str) -> str:
 
 def images_of(config: Config) -> str:
     """What runs have in common that see the same images in the same order."""
-    return json.dumps([config.seed, list(config.augment.items())])
+    seeds = [config.seed_of("order"), config.seed_of("augment")]
+    return json.dumps([*seeds, list(config.augment.items())])
 
 
 def alike(

@@ -1,5 +1,6 @@
 """What is wrong with the images and the parts of jobs whose configs are right by themselves."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,25 @@ def faults_of_data(
         except MemoryError as error:
             faults.append(f"data: the images do not fit into memory: {error}.")
     return faults
+
+
+def faults_of_cuts(jobs: Sequence[Job]) -> list[str]:
+    """Where seeds of the cut are given that change nothing, of datasets that can be used."""
+    if len({job.config.data.get("split_seed") for job in jobs}) < 2:
+        return []
+    seeds: dict[str, set[int]] = {}
+    marks: dict[str, set[str]] = {}
+    for data in (job.config.data for job in jobs if "split_seed" in job.config.data):
+        same = json.dumps({**data, "split_seed": None}, sort_keys=True)
+        seeds.setdefault(same, set()).add(data["split_seed"])
+        marks.setdefault(same, set()).add(described(data).fingerprint)
+    return [
+        f"data.split_seed: the validation images of {json.loads(same)['_target_']} are the same for"
+        f" all {len(each)} seeds: they come with it, and are not cut off. Leave split_seed, and "
+        "split in vary, out."
+        for same, each in seeds.items()
+        if len(each) > 1 and len(marks[same]) == 1
+    ]
 
 
 def faults_of_jobs(jobs: Sequence[Job]) -> list[str]:

@@ -45,12 +45,14 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
         workers: how many train at the same time
     """
     pending = planned.pending
-    kinds = [kind(run.job.config.plain(), run.fingerprint) for run in pending]
+    first = plan.uncut(planned.runs)
+    kinds = [kind(run.job.config.plain(), first[run.fingerprint]) for run in pending]
     wanted = set(kinds)
     paces: dict[str, list[float]] = {}  # seconds an epoch
     sizes: list[int] = []
     for directory, result in _records(planned.outputs):
-        its = kind(result["config"], result["data_fingerprint"])
+        images = result["data_fingerprint"]
+        its = kind(result["config"], first.get(images, images))
         if its in wanted and result["status"] == "done" and result["own_seconds"]:
             paces.setdefault(its, []).append(result["own_seconds"] / result["config"]["epochs"])
             sizes.append(sum(path.stat().st_size for path in directory.rglob("*")))

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from cnnlab.config.options import groups, options, own_groups
-from cnnlab.config.schema import COMMAND, KEYS
+from cnnlab.config.schema import BY_SEED, COMMAND, KEYS
 from cnnlab.core.errors import Refused, nearest, no_such
 
 SHARED = tuple(name for name, key in KEYS.items() if key.shared)
@@ -35,7 +35,7 @@ def normalise(argument: str) -> str:
 
     `lr=0.01,0.02` becomes `lr.base=0.01,0.02`: `lr` is a config group, which takes names only. The
     quotes that a shell took from `sweep.exclude=["norm=none lr=0.1"]` are put back, and a name of
-    digits gets some: it is no number.
+    digits gets some: it is no number. `seeds.vary` is `vary`.
 
     Raises:
         Refused: if rates and schedules are mixed
@@ -44,6 +44,8 @@ def normalise(argument: str) -> str:
         return _requoted(argument)
     if argument.startswith("name="):
         return _named(argument)
+    if argument.startswith("seeds.vary="):
+        return argument.removeprefix("seeds.")
     if not argument.startswith("lr="):
         return argument
     try:
@@ -110,7 +112,7 @@ def read(arguments: Sequence[str], faults: list[str]) -> dict[str, list[str]]:
             if not values:
                 raise Refused(f"{argument}: lists no value.")
             if len(values) > 1:
-                _refuse_several(argument, key)
+                _refuse_several(argument, key, values)
             if key in known:
                 wrong = [value for value in values if value not in options(key)]
                 faults += [_no_option(key, value) for value in wrong]
@@ -199,8 +201,13 @@ def _values(override: Override, key: str) -> list[str]:
     return values
 
 
-def _refuse_several(argument: str, key: str) -> None:
+def _refuse_several(argument: str, key: str, values: Sequence[str]) -> None:
     """Whether a key can be a factor at all."""
+    if key == "data.split_seed" and BY_SEED in values:
+        raise Refused(
+            f"{argument}: {BY_SEED} gives each seed its own cut, so it stands alone; give numbers "
+            "to compare cuts."
+        )
     if key == "device":
         raise Refused(
             f"{argument}: the device is no factor: a run's result should not depend on it. Give "

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from cnnlab.config.checking import faults_of_keys, validate
+from cnnlab.config.checking import cut_by_seed, faults_of_keys, validate
 from cnnlab.config.compose import compose
 from cnnlab.config.options import groups
 from cnnlab.config.schema import COMMAND, Command, Config, Variant, key_text
@@ -231,8 +231,9 @@ class Grid:
         )
         configs, faults = [], []
         refers = "${" in repr(config)
+        several = refers or cut_by_seed(config)
         for seed in self.seeds:
-            if configs and not refers and isinstance(seed, int) and 0 <= seed < 2**32:
+            if configs and not several and isinstance(seed, int) and 0 <= seed < 2**32:
                 continue  # as valid as the first
             config["seed"] = seed
             try:
@@ -247,7 +248,7 @@ class Grid:
             found.faults += faults
             return None
         typed = {key: values[key] for key in texts}
-        kept = configs if refers else configs[:1]
+        kept = configs if several else configs[:1]
         return _Draft(kept, choices, tuple(texts.values()), typed, published)
 
     def _jobs(self, draft: "_Draft") -> list[Job]:
@@ -263,8 +264,9 @@ class Grid:
         for seed in self.seeds[len(checked) :]:
             checked.append(copy.copy(checked[0]))
             checked[-1].seed = seed
-        if checked[0].data not in self.found.data:
-            self.found.data.append(checked[0].data)
+        for data in (each.data for each in checked[: len(draft.configs)]):
+            if data not in self.found.data:
+                self.found.data.append(data)
         ours = tuple(text for text in self.fixed if not is_hydras(text))
         return [
             Job(each, draft.choices, (*ours, *draft.overrides, f"seed={each.seed}"), draft.values,
@@ -278,8 +280,8 @@ class _Draft:
     """A cell whose parts are not checked yet.
 
     Attributes:
-        configs: of each seed, where a value refers to another one, which may be the seed; else of
-            the first seed
+        configs: of each seed, where a value refers to another one, which may be the seed, or each
+            seed has its own cut of the images; else of the first seed
         choices, overrides, values, published: as in `Job`, overrides without the fixed ones
     """
 

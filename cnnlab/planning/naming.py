@@ -68,7 +68,7 @@ def slug(job: Job, factors: Sequence[str]) -> str:
     """A short readable directory name of what sets a run apart in its sweep."""
     keys = [*factors, "seed"]
     values = {**job.values, "seed": job.config.seed}
-    parts = [f"{key_text(key)}-{values[key]}" for key in keys if key in values]
+    parts = [f"{key_text(key)}-{str(values[key]).strip('[]')}" for key in keys if key in values]
     text = "_".join(parts).replace("+", "")  # 1e+30
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
 

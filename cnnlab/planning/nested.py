@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnlab.core.errors import unknown_key
+from cnnlab.core.formats import as_typed
 from cnnlab.planning.grammar import same, top_level
 
 
@@ -17,9 +18,7 @@ def has(
         node: Any = choices if key in choices else config
         for name in [key] if key in choices else key.split("."):
             node = node[name]
-        typed = "null" if node is None else str(node)
-        typed = typed.lower() if isinstance(node, bool) else typed
-        if not any(same(typed, text) for text in texts):
+        if not any(same(as_typed(node), text) for text in texts):
             return False
     return True
 

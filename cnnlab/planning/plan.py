@@ -1,5 +1,6 @@
 """The plan: the runs of a sweep, the identity of each, and which are still to train."""
 
+import json
 import os
 import re
 from collections import Counter
@@ -14,13 +15,25 @@ from cnnlab.core import memory, project
 from cnnlab.core.errors import Refused
 from cnnlab.core.formats import as_typed, short
 from cnnlab.data.loading import described, load
-from cnnlab.planning.checks import faults_of_data, faults_of_jobs
+from cnnlab.planning.checks import faults_of_cuts, faults_of_data, faults_of_jobs
 from cnnlab.planning.expansion import expand
 from cnnlab.planning.grid import Expansion, Job
 from cnnlab.planning.naming import factors_of, slug, unnamed
 from cnnlab.records import history, lookup, plan_file
 from cnnlab.records.identity import run_id, settings
 from cnnlab.records.sources import changed, sources_of
+
+
+def uncut(runs: Sequence["Run"]) -> dict[str, str]:
+    """By fingerprint, that of the first run whose data has the same settings but for the cut: what
+    takes time does not depend on which images validate."""
+    first: dict[str, str] = {}
+    found = {}
+    for run in runs:
+        same = json.dumps({**run.job.config.data, "split_seed": None}, sort_keys=True)
+        found[run.fingerprint] = first.setdefault(same, run.fingerprint)
+    return found
+
 
 STATES = ("done", "diverged", "failed", "outdated", "partly trained", "pending", "unknown")
 
@@ -258,7 +271,7 @@ def _made(expansion: Expansion, arguments: Sequence[str]) -> Plan:
     )
     if not faults and not expansion.command.plan:  # a command that is refused downloads nothing
         faults = faults_of_data(expansion.data, load)
-    if faults:
+    if faults := faults or faults_of_cuts(expansion.jobs):
         raise Refused(faults)
     jobs: dict[str, Job] = {}
     for job in expansion.jobs:  # of equal runs the first stays
@@ -277,7 +290,8 @@ def _made(expansion: Expansion, arguments: Sequence[str]) -> Plan:
     if not differences:
         return planned
     own = "-".join(
-        f"{key_text(key)}-{as_typed(pair[1], padded=True)}" for key, pair in differences.items()
+        f"{key_text(key)}-{as_typed(pair[1], padded=True).strip('[]')}"
+        for key, pair in differences.items()
     )
     other = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{own}")[:64]
     if not any(text.startswith("name=") for text in arguments):  # a sweep file, with other settings

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab.config.schema import BEFORE, KEYS
+from cnnlab.config.schema import BEFORE, DRAWS, KEYS
 from cnnlab.core.errors import MOVED
+from cnnlab.core.formats import as_typed
 from cnnlab.records.schema import SCHEMA_VERSION, setting
 
 IRRELEVANT = tuple(name for name, key in KEYS.items() if not key.result)
@@ -30,6 +31,9 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
     if relevant["loss"]["_target_"] == "cnnlab.loss.cross_entropy.cross_entropy":
         smoothing = relevant.pop("loss")["label_smoothing"]
         relevant.update({"label_smoothing": smoothing} if smoothing else {})
+    if relevant.get("vary"):  # the cut is in the fingerprint
+        drawn = [draw for draw in DRAWS if draw in relevant["vary"]]
+        relevant["vary"] = None if drawn == list(DRAWS) else drawn
     for key, value in BEFORE.items():
         *path, last = key.split(".")
         node = relevant
@@ -87,5 +91,5 @@ def settings(
             if key == "data":
                 flat["data.fingerprint"] = fingerprint[:8]
         elif key not in IRRELEVANT and not isinstance(value, Mapping):
-            flat[MOVED.get(key, key)] = value
+            flat[MOVED.get(key, key)] = value if setting(value) else as_typed(value)
     return flat

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cnnlab.config.schema import BEFORE, key_text
+from cnnlab.config.schema import BEFORE, BY_SEED, key_text
 from cnnlab.core.errors import MOVED
 from cnnlab.core.files import leftovers, write_json
 from cnnlab.core.formats import as_typed
 from cnnlab.records import checkpoint, history
+from cnnlab.records.derived import FINGERPRINT, derived, images
 from cnnlab.records.schema import SCHEMA_VERSION, Damaged, number, parsed, setting
 
 
@@ -47,15 +48,17 @@ def difference(
     new = [row["settings"] for row in rows]
     varied = {"seed", *earlier["factors"], *factors}
     found = {}
+    together = {*varied, *derived([*old, *new])}
     for key in dict.fromkeys([*old[0], *new[0]]):
-        mine, theirs = _constant(new, key), _constant(old, key)
-        group = key.partition(".")[0]
-        if key in varied or group in varied or mine == theirs:
+        if key in together or key.partition(".")[0] in varied or key == FINGERPRINT:
             continue
-        if mine is not _VARIES and theirs is not _VARIES:
+        theirs, mine = _told(old, key), _told(new, key)
+        if mine is not _VARIES and theirs is not _VARIES and mine != theirs:
             found[key] = (theirs, mine)
-    if any(key.startswith("data") for key in found if key != "data.fingerprint"):
-        found.pop("data.fingerprint", None)  # other images follow from that
+    if FINGERPRINT in derived(old) & derived(new) - together:
+        known = {images(row): row[FINGERPRINT] for row in old}
+        marks = [(known.get(images(row)), row[FINGERPRINT]) for row in new]
+        found[FINGERPRINT] = next(pair for pair in marks if pair[0] not in (None, pair[1]))
     # A choice tells it all; its numbers follow from it.
     return {k: v for k, v in found.items() if "." not in k or k.partition(".")[0] not in found}
 
@@ -63,9 +66,12 @@ def difference(
 _VARIES = object()
 
 
-def _constant(settings: Sequence[Mapping[str, Any]], key: str) -> Any:
+def _told(settings: Sequence[Mapping[str, Any]], key: str) -> Any:
+    """A key's value in all of a plan's runs; BY_SEED where it is that of each run's seed."""
     values = {repr(each.get(key)): each.get(key) for each in settings}
-    return next(iter(values.values())) if len(values) == 1 else _VARIES
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return BY_SEED if key in derived(settings) else _VARIES
 
 
 def settings_text(differences: Mapping[str, tuple[Any, Any]], which: int) -> str:

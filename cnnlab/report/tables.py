@@ -5,11 +5,12 @@ files are not read but computed with: they hold the statistics as they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
+from cnnlab.config.schema import DRAWS
 from cnnlab.core.formats import capital, count, number
 from cnnlab.core.metrics import METRICS, Metric
 from cnnlab.report.columns import (
@@ -94,6 +95,7 @@ def tables(analysis: Analysis) -> list[Table]:
         _effects(analysis.metric, simple, "simple", "Effects at each level of the others"),
         _against(analysis),
         _interactions(analysis),
+        _components(analysis),
         published(analysis),
     ]
     return [table for table in made if table.rows]
@@ -185,6 +187,46 @@ def _interactions(analysis: Analysis) -> Table:
 
 def _strongest(row: Row) -> str:
     return f"{row['factor']}={row['factor_level']}, {row['other']}={row['other_level']}"
+
+
+def _components(analysis: Analysis) -> Table:
+    table, metric = analysis.components, analysis.metric
+    digits, unit = metric.difference_digits, metric.unit
+    limits = interval(digits, metric.scale)
+
+    def deviation(head: str, key: str) -> Column:
+        head = f"{head} ({unit})"
+        return Column(head, lambda row: finite(row[key], metric.scale), "number", digits)
+
+    def left(row: Row) -> Any:
+        return limits.value({"ci_low": row["left_low"], "ci_high": row["left_high"]})
+
+    columns = [
+        Column("between runs of different", _differing),
+        *([Column("held", lambda row: str(row["held"]) or None)] * bool(table["held"].any())),
+        deviation("deviation of a run", "sd"),
+        limits,
+        deviation("shared", "sd_shared"),
+        Column("share of variance (%)", lambda row: finite(row["share"], 100), "number"),
+        deviation("left", "sd_left"),
+        replace(limits, head="95% of left", value=left, detail=1),
+        plain("runs", "runs"),
+        plain("variants", "variants", detail=2),
+    ]
+    caption = (
+        f"{chosen(metric)}; standard deviation of one run, pooled over variants, with 95% "
+        "chi-square limits. Shared: by all runs of a seed, which comparisons within seeds do not "
+        "see; left: what they do. Restricted maximum likelihood."
+    )
+    title = "Where the spread comes from"
+    return _made("components", title, caption, columns, table, "components.csv")
+
+
+def _differing(row: Row) -> str:
+    """`seed`, or the draws that `vary` names."""
+    if row["factor"] != "vary":
+        return str(row["factor"])
+    return level_text(row["level"]).strip("[]").replace("null", ",".join(DRAWS)).replace(",", ", ")
 
 
 def published(analysis: Analysis) -> Table:

@@ -96,6 +96,8 @@ def _tables(analysis: Analysis) -> dict[str, str]:
         "report.md": markdown(analysis, [f"Runs: {counts}.", *problems]),
         "table.tex": latex(analysis),
     }
+    if len(analysis.components):
+        found["components.csv"] = csv(analysis.components)
     if len(analysis.published):
         found["published.csv"] = csv(analysis.published.drop(columns="variant"))
     return found

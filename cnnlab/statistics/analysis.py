@@ -12,6 +12,7 @@ from cnnlab.core.metrics import Metric
 from cnnlab.records.reading.sweeps import Sweep
 from cnnlab.statistics import interactions as crossings
 from cnnlab.statistics import summary as variants
+from cnnlab.statistics.components import components
 from cnnlab.statistics.effects import WITHOUT, against, effects
 from cnnlab.statistics.matrix import Matrix, places, spread
 from cnnlab.statistics.paired import holm
@@ -34,6 +35,7 @@ class Analysis:
         differences: (rows of effects, S), those of each seed that a row is the mean of
         against: a row a variant but the baseline, of `cnnlab.statistics.effects.against`
         interactions: a row a pair of factors, of `cnnlab.statistics.interactions.interactions`
+        components: where the spread comes from, of `cnnlab.statistics.components.components`
         published: a row a published number, of `cnnlab.statistics.summary.published`
         sentences: the answer in words; the first is the headline
     """
@@ -47,6 +49,7 @@ class Analysis:
     differences: np.ndarray
     against: pd.DataFrame
     interactions: pd.DataFrame
+    components: pd.DataFrame
     published: pd.DataFrame
     sentences: list[str]
 
@@ -100,6 +103,7 @@ def analyse(
         differences=differences,
         against=others,
         interactions=crossed,
+        components=components(table),
         published=variants.published(sweep.runs, sweep.factors),
         sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
     )

@@ -33,8 +33,10 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
     parts = {"norm": config.norm, "activation": config.activation, **config.own}
     makers = {group: configured(part) for group, part in parts.items()}
 
+    seed = config.seed_of("init")
+
     def made(draws: AbstractContextManager[Any]) -> nn.Module:
-        with global_generators(config.seed, "init/"), draws:
+        with global_generators(seed, "init/"), draws:
             model = build_model(config.model, {"shape": shape, "classes": classes, **makers})
         if not isinstance(model, nn.Module):
             given = type(model).__name__
@@ -46,9 +48,9 @@ def assemble(config: Config, shape: tuple[int, int, int], classes: int) -> nn.Mo
             )
         return model
 
-    seen = _Draws(config.seed, [])
+    seen = _Draws(seed, [])
     owners = _owners(made(seen), seen.filled)
-    return made(_Draws(config.seed, owners))
+    return made(_Draws(seed, owners))
 
 
 class _Draws(DispatchMode):
@@ -58,7 +60,7 @@ class _Draws(DispatchMode):
         filled: the tensors that draws have filled, in order
 
     Args:
-        seed: of the run
+        seed: of all draws
         owners: the layer that each draw is for, in order; draws beyond them are left as they are
     """
 

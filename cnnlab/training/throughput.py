@@ -94,4 +94,4 @@ def pace(configs: Sequence[Config], data: Data, *, compiled: bool = False) -> Pa
 
 
 def _first(split: Split, count: int) -> Split:
-    return Split(split.images[:count], split.labels[:count])
+    return Split(split[:count], split.labels[:count])

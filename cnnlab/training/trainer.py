@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cnnlab.config.schema import Config
 from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator, global_generators
-from cnnlab.data.batches import Images, Supply, evaluation, training
+from cnnlab.data.batches import Images, Seeds, Supply, evaluation, training
 from cnnlab.parts.layers.dropout import Dropout
 from cnnlab.training.compat import make_fx, mark_static
 from cnnlab.training.stack import Stack
@@ -101,7 +101,7 @@ class Trainer:
         Everything is summed on the device: reading a number there would make the host wait.
         """
         # A model that draws from them is alone: `training.stackable`.
-        with global_generators(self.configs[0].seed, "model", epoch):
+        with global_generators(self.configs[0].seed_of("dropout"), "model", epoch):
             return self._epoch(epoch, advance)
 
     def _epoch(
@@ -127,7 +127,7 @@ class Trainer:
     def _keys(self, layer: str, epoch: int) -> torch.Tensor:
         """(K,) what the masks of a dropout layer begin with in an epoch."""
         seeds = [
-            generator(config.seed, f"dropout/{layer}", epoch).initial_seed()
+            generator(config.seed_of("dropout"), f"dropout/{layer}", epoch).initial_seed()
             for config in self.configs
         ]
         signed = [seed - 2**64 if seed >= 2**63 else seed for seed in seeds]
@@ -231,7 +231,7 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss (K,) and accuracy (K,) on a split."""
-        with global_generators(self.configs[0].seed, "evaluation"):
+        with global_generators(self.configs[0].seed_of("dropout"), "evaluation"):
             loss = torch.zeros(self.stack.size, device=self.device, dtype=self.supply.dtype)
             correct = torch.zeros(self.stack.size, dtype=torch.long, device=self.device)
             stack = self.stack
@@ -290,20 +290,22 @@ def dtype_of(config: Config) -> torch.dtype:
 
 def _groups(
     configs: Sequence[Config],
-) -> tuple[list[int], list[Mapping[str, Callable[..., torch.Tensor]]]]:
-    """The seed and the augmentation of each group of neighbours that see the same images.
+) -> tuple[list[Seeds], list[Mapping[str, Callable[..., torch.Tensor]]]]:
+    """The seeds and the augmentation of each group of neighbours that see the same images.
 
     Groups are equally large; where neighbours do not agree, each variant is a group.
     """
-    keys = [repr((config.seed, config.augment)) for config in configs]
+    seeds = [Seeds(config.seed_of("order"), config.seed_of("augment")) for config in configs]
+    keys = [repr(key) for key in zip(seeds, (config.augment for config in configs), strict=True)]
     count = len(set(keys))
     each = len(keys) // count
     grouped = all(keys[slot] == keys[slot - slot % each] for slot in range(len(keys)))
-    first = configs[::each] if grouped and each * count == len(keys) else configs
+    step = each if grouped and each * count == len(keys) else 1
     operations = [
-        {name: configured(part) for name, part in config.augment.items()} for config in first
+        {name: configured(part) for name, part in config.augment.items()}
+        for config in configs[::step]
     ]
-    return [config.seed for config in first], operations
+    return seeds[::step], operations
 
 
 def _leaves(tensors: Mapping[str, Any]) -> list[torch.Tensor]:

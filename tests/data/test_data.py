@@ -970,7 +970,8 @@ CROP_FLIP = {"crop": functools.partial(crop, padding=2), "flip": flip}
 def epoch_of(split: Split, seeds=(0,), operations=({},), epoch: int = 1, size: int = 16):
     """The batches of an epoch: (K, N, C, H, W) and (K, N)."""
     images = batches.Images(split, CPU)
-    return list(batches.training(images, plain, seeds, operations, epoch, size))
+    own = [batches.Seeds(seed, seed) for seed in seeds]
+    return list(batches.training(images, plain, own, operations, epoch, size))
 
 
 def joined(found) -> tuple[torch.Tensor, torch.Tensor]:
@@ -1066,7 +1067,7 @@ def test_the_images_themselves_stay_as_they_were():
     before = split.images.copy()
     images = batches.Images(split, CPU)
     normalise = batches.Normalise(split, CPU)
-    list(batches.training(images, normalise, (0,), (CROP_FLIP,), 1, 16))
+    list(batches.training(images, normalise, (batches.Seeds(0, 0),), (CROP_FLIP,), 1, 16))
     list(batches.evaluation(images, normalise))
     assert np.array_equal(split.images, before)
 

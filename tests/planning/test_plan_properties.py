@@ -184,6 +184,7 @@ def others(path, value):
         ("name",): ["another"], ("device",): ["cpu"], ("precision",): ["bf16"],
         ("outputs",): ["elsewhere"], ("compile",): [True], ("resident",): [True],
         ("clip_norm",): [1.0], ("patience",): [3], ("optimizer", "exclude"): ["norm|bias"],
+        ("vary",): [["init"]],
     }[path]  # fmt: skip
 
 

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, SMALL
 from test_writer import result_of
 
+from cnnlab.data.loading import _loaded
 from cnnlab.planning import plan
 from cnnlab.records import plan_file
 from cnnlab.records.reading import sweeps
@@ -19,8 +21,13 @@ from cnnlab.records.writer import open_record
 
 def sweep_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
     """Plans a sweep and writes the records that training would leave; nothing is trained."""
+    return planned_on_disk(*SMALL, *arguments, accuracy=accuracy, status=status)
+
+
+def planned_on_disk(*arguments, accuracy=lambda run: 0.5, status=lambda run: "done"):
+    """The same on other images."""
     plan.forget()
-    planned = plan.make((), (*SMALL, "name=mine", *arguments))
+    planned = plan.make((), ("name=mine", *arguments))
     planned.write()
     for run in planned.runs:
         state = status(run)
@@ -112,8 +119,15 @@ def test_damaged_results_are_counted_as_unreadable():
 
 def test_runs_on_different_images_are_never_pooled():
     """A corrected file under its old name is another dataset, not another seed."""
-    forget_plan(sweep_on_disk("norm=bn,none", "data.seed=1"))
-    sweep = sweeps.read(sweep_on_disk("norm=bn,none", "data.seed=2").folder)
+    given = ("data=npz", "data.path=mine.npz", "data.validation=0.5", "norm=bn,none")
+    images = np.random.default_rng(0).integers(0, 256, (40, 12, 12), np.uint8)
+    for wrong in (9, 0):
+        images[0, 0, 0] = wrong
+        np.savez("mine.npz", train_images=images, train_labels=np.arange(40) % 4)
+        _loaded.clear()
+        planned = planned_on_disk(*given)
+        forget_plan(planned)
+    sweep = sweeps.read(planned.folder)
     assert "data.fingerprint" in sweep.factors
     assert sweep.runs["variant"].nunique() == 4
 

@@ -20,7 +20,7 @@ from cnnlab.config.options import GROUPS, file_of, options
 from cnnlab.config.schema import KEYS, Config
 from cnnlab.config.targets import build, configured
 from cnnlab.core.seeding import generator
-from cnnlab.data.batches import Images, Normalise, supply, training
+from cnnlab.data.batches import Images, Normalise, Seeds, supply, training
 from cnnlab.data.dataset import Data
 from cnnlab.data.loading import load
 from cnnlab.execution import grouping
@@ -101,7 +101,10 @@ def _plain_loop(config: Config) -> list[float]:
     states: list[dict[str, Any]] = [{} for _ in model.parameters()]
     losses = []
     for epoch in range(1, config.epochs + 1):
-        batches = training(images, normalise, [config.seed], operations, epoch, config.batch_size)
+        batches = training(
+            images, normalise, [Seeds(config.seed, config.seed)], operations, epoch,
+            config.batch_size,
+        )  # fmt: skip
         for step, (batch, labels) in enumerate(batches):
             for name, module in model.named_modules():
                 if isinstance(module, Dropout):

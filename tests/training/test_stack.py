@@ -123,6 +123,7 @@ def test_training_a_stack_of_three_equals_training_three_alone(which, norm, tmp_
 
 TWO = {
     "seed": ("seed=0", "seed=1"),
+    "vary": ("vary=[init] seed=1", "vary=[order,augment] seed=1 augment=crop"),
     "lr": ("lr=0.01", "lr=cosine lr.base=0.05"),
     "augment": ("augment=flip", "augment=crop"),
     "optimizer.momentum": ("optimizer.momentum=0", "optimizer.momentum=0.5"),

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from cnnlab.config.targets import build, configured
-from cnnlab.data.batches import Images, Normalise, training
+from cnnlab.data.batches import Images, Normalise, Seeds, training
 from cnnlab.data.loading import load
 from cnnlab.records.schema import METRICS, TIMING
 from cnnlab.records.writer import open_record
@@ -65,7 +65,8 @@ def test_a_run_equals_a_plain_pytorch_loop(optimizer, norm, tmp_path):
     for epoch, row in enumerate(rows(tmp_path / "metrics.csv"), 1):
         total = right = 0
         model.train()
-        for batch, labels in training(images, normalise, [config.seed], operations, epoch, 32):
+        seeds = [Seeds(config.seed, config.seed)]
+        for batch, labels in training(images, normalise, seeds, operations, epoch, 32):
             theirs.param_groups[0]["lr"] = next(rates)
             theirs.zero_grad()
             logits = model(batch[0])

@@ -15,6 +15,7 @@ import pandas as pd
 
 from cnnlab.core.errors import Refused
 from cnnlab.records import history
+from cnnlab.records.derived import FINGERPRINT, derived, images
 from cnnlab.records.reading import code, counted
 from cnnlab.records.reading.counted import Part, signature
 from cnnlab.records.reading.found import Problem, stamp
@@ -191,13 +192,21 @@ def _looks(folder: Path, parts: Sequence[Part], runs: pd.DataFrame) -> list[list
 
 def _refuse_different_data(parts: Mapping[str, Part]) -> None:
     """Raises Refused if the sweeps are not all on the same data."""
-    data_of = {}
-    for name, part in parts.items():
-        rows = [run.settings for run in part.runs.values()]
-        data = {(row.get("data.fingerprint"), row.get("data")) for row in rows}
-        if data:
-            data_of[name] = data
-    if len({frozenset(mark for mark, _ in data) for data in data_of.values()}) > 1:
+    rows_of = {
+        name: rows
+        for name, part in parts.items()
+        if (rows := [r.settings for r in part.runs.values()])
+    }
+    data_of = {
+        name: {(row.get(FINGERPRINT), row.get("data")) for row in rows}
+        for name, rows in rows_of.items()
+    }
+    idle = frozenset(derived([row for rows in rows_of.values() for row in rows]))
+    if FINGERPRINT in idle:  # then the settings tell as much, and more seeds may be more cuts
+        marks = {frozenset(images(row, idle) for row in rows) for rows in rows_of.values()}
+    else:
+        marks = {frozenset(mark for mark, _ in data) for data in data_of.values()}
+    if len(marks) > 1:
         lines = "; ".join(
             f"{name} is on {', '.join(sorted(f'{what} ({mark})' for mark, what in data))}"
             for name, data in data_of.items()
@@ -207,9 +216,10 @@ def _refuse_different_data(parts: Mapping[str, Part]) -> None:
 
 def _nothing_tells_apart(parts: Sequence[Part]) -> bool:
     """Whether several sweeps have the same variants and no run in common."""
+    idle = {"seed", *derived([run.settings for part in parts for run in part.runs.values()])}
     variants = [
         {
-            frozenset((key, value) for key, value in run.settings.items() if key != "seed")
+            frozenset((key, value) for key, value in run.settings.items() if key not in idle)
             for run in part.runs.values()
         }
         for part in parts

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cnnlab.records.derived import derived
 from cnnlab.records.reading.curves import NONE
 from cnnlab.records.reading.found import MEASURED, Found
 from cnnlab.records.schema import METRICS
@@ -47,8 +48,9 @@ class Run:
 def factors(rows: Sequence[Mapping[str, Any]], typed: Sequence[str] = ()) -> list[str]:
     """The keys in which a sweep's runs differ, those that were typed first.
 
-    The seed is never one. A number below a group is one only where it differs between runs with
-    the same choice of that group: AdamW's beta1 is part of optimizer=adamw.
+    The seed is never one, nor what follows from it or from other settings. A number below a group
+    is one only where it differs between runs with the same choice of that group: AdamW's beta1 is
+    part of optimizer=adamw.
 
     Args:
         rows: each run's settings
@@ -56,13 +58,13 @@ def factors(rows: Sequence[Mapping[str, Any]], typed: Sequence[str] = ()) -> lis
     """
     keys = dict.fromkeys([*typed, *(key for row in rows for key in row)])
     groups = {key.partition(".")[0] for key in keys if "." in key} & keys.keys()
-    found = []
+    found, idle = [], {"seed", *derived(rows)}
     for key in keys:
         group = key.partition(".")[0]
         below = key != group and group in groups
         choices = [row.get(group) if below else None for row in rows]
         values = zip(choices, (row.get(key) for row in rows), strict=True)
-        if key != "seed" and len(set(values)) > len(set(choices)):
+        if key not in idle and len(set(values)) > len(set(choices)):
             found.append(key)
     return found
 
