@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from cnnlab.config.schema import DRAWS
-from cnnlab.core.formats import capital, count, number
+from cnnlab.core.formats import count, number
 from cnnlab.core.metrics import METRICS, Metric
+from cnnlab.report.captions import chosen, compared, covers, family, risk
 from cnnlab.report.columns import (
     Column,
     Row,
@@ -30,7 +31,6 @@ from cnnlab.report.columns import (
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.matrix import level_text
-from cnnlab.statistics.paired import ALPHA
 
 BESIDE = {"final_val_accuracy": "last epoch", "test_accuracy": "test"}
 """Heads of the metrics that are shown beside another."""
@@ -91,7 +91,7 @@ def tables(analysis: Analysis) -> list[Table]:
     title = f"Effects{', averaged over the other factors' * several}"
     made = [
         summary(analysis),
-        _effects(analysis.metric, averages, "effects", title, _risk(analysis)),
+        _effects(analysis.metric, averages, "effects", title, risk(analysis)),
         _effects(analysis.metric, simple, "simple", "Effects at each level of the others"),
         _against(analysis),
         _interactions(analysis),
@@ -124,7 +124,7 @@ def summary(analysis: Analysis) -> Table:
     columns.append(plain("seconds a run", "seconds", 1, detail=1))
     note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
     caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
-    caption += f" {_covers(analysis)}" * several
+    caption += f" {covers(analysis)}" * several
     if (analysis.sweep.runs["stack_size"] > 1).any():
         caption += " Seconds a run: those of a stack, divided by its runs."
     return _made("summary", "Variants", caption, columns, table, "summary.csv")
@@ -144,7 +144,7 @@ def _effects(metric: Metric, table: pd.DataFrame, name: str, title: str, note: s
     if name == "effects" and (table["combinations"] > 1).any():
         columns.append(plain("averaged over", "combinations", detail=2))
     tested = table[table["kind"] != WITHOUT]
-    caption = f"{_compared(metric)} {_family(tested, 'comparison')} {note}".rstrip()
+    caption = f"{compared(metric)} {family(tested, 'comparison')} {note}".rstrip()
     return _made(name, title, caption, columns, table, "effects.csv")
 
 
@@ -159,7 +159,7 @@ def _against(analysis: Analysis) -> Table:
     table, metric = analysis.against, analysis.metric
     columns = [*levels(analysis.sweep.factors), *comparison(table, metric)]
     base = table["baseline"].iloc[0] if len(table) else ""
-    caption = f"{_compared(metric)} Baseline: {base}. {_family(table, 'comparison')}"
+    caption = f"{compared(metric)} Baseline: {base}. {family(table, 'comparison')}"
     return _made("against", "Against the baseline", caption, columns, table, "against.csv")
 
 
@@ -180,7 +180,7 @@ def _interactions(analysis: Analysis) -> Table:
     ]
     caption = (
         f"{chosen(analysis.metric)}; does one factor's effect depend on the other? Two-way analysis"
-        f" of variance within seeds (Greenhouse-Geisser). {_family(table, 'test')}"
+        f" of variance within seeds (Greenhouse-Geisser). {family(table, 'test')}"
     )
     return _made("interactions", "Interactions", caption, columns, table, "interactions.csv")
 
@@ -267,56 +267,3 @@ def _seeds(row: Row) -> str:
 def _partial_mean(row: Row) -> list[Any]:
     """A mean never hides the runs that it leaves out."""
     return [finite(row["mean"]), bool(row["n"] and (row["failed"] or row["diverged"]))]
-
-
-# --- what stands above them
-
-
-def chosen(metric: Metric) -> str:
-    """`Best validation accuracy (each run counts with its best epoch)`."""
-    return f"{capital(metric.title)} ({metric.chosen})"
-
-
-def _compared(metric: Metric) -> str:
-    return f"{chosen(metric)}; differences in {metric.unit}, paired by seed."
-
-
-def _family(table: pd.DataFrame, what: str) -> str:
-    """`One family of 12 comparisons, p adjusted by Holm.`; of a table with `comparisons`."""
-    tested = int(table["p_holm"].notna().sum())
-    others = len(table) - tested
-    if not tested:
-        return f"{count(others, what)}, none of which can be tested."
-    rest = f"; {others} more cannot be tested" if others else ""
-    family = int(table["comparisons"].max())
-    if family > tested:
-        return (
-            f"{count(tested, what)} of the report's family of {family}, p adjusted by Holm{rest}."
-        )
-    return f"One family of {count(tested, what)}, p adjusted by Holm{rest}."
-
-
-def _risk(analysis: Analysis) -> str:
-    """How often verdicts are wrong: the one statement of it."""
-    said = f"a verdict is false in at most {100 * ALPHA:.0f} of 100 sweeps"
-    if analysis.one_family:
-        return f"Where nothing has an effect, {said}."
-    effects = analysis.effects
-    tables = [effects[effects["kind"] == kind] for kind in (AVERAGE, SIMPLE)]
-    tables += [analysis.against, analysis.interactions]
-    families = sum(bool(table["p"].notna().any()) for table in tables)
-    if families < 2:
-        return f"Where nothing has an effect, {said}."
-    return (
-        f"Where nothing has an effect, {said} in one table, and in up to "
-        f"{100 * ALPHA * families:.0f} in any of {families} (family=report: in "
-        f"{100 * ALPHA:.0f})."
-    )
-
-
-def _covers(analysis: Analysis) -> str:
-    """What the intervals cover, and what not."""
-    cuts = analysis.sweep.runs.groupby("variant")["fingerprint"].nunique().max()
-    split = "each seed has its own split" if cuts > 1 else "on this one split of the images"
-    chosen_on = ", on which each run's best epoch was chosen" if analysis.metric.beside else ""
-    return f"Intervals cover what varies with the seed, {split}{chosen_on}."

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from cnnlab.statistics.matrix import Factor, Matrix, combinations
-from cnnlab.statistics.paired import LEVEL, ROUNDING
+from cnnlab.statistics.paired import ROUNDING, sd_limits
 
 CUT = "data.split_seed"
 
@@ -87,8 +87,8 @@ def _row(
 ) -> dict[str, object]:
     found = fitted(values)
     sd, sd_left = np.sqrt(found.run), np.sqrt(found.left)
-    low, high = limits(sd, found.df)
-    left_low, left_high = limits(sd_left, found.df_left)
+    low, high = sd_limits(sd, found.df)
+    left_low, left_high = sd_limits(sd_left, found.df_left)
     there = ~np.isnan(values)
     named = (factor, level, held, table.metric.name)
     counts = (int(there.sum()), int(there.any(axis=1).sum()), int(there.any(axis=0).sum()))
@@ -105,18 +105,6 @@ def _swapped(table: Matrix, cut: Factor) -> np.ndarray:
     values = np.full(shape, np.nan)
     values[rest, cut.codes] = table.values
     return values.transpose(0, 2, 1).reshape(-1, shape[1])
-
-
-def limits(sd: float, df: float) -> tuple[float, float]:
-    """Of a standard deviation: sd sqrt(df / chi-square(df)) at both ends of LEVEL.
-
-    NaN where there are no degrees of freedom, or no spread.
-    """
-    if not (df > 0 and sd > 0):
-        return np.nan, np.nan
-    tails = stats.chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], df)
-    low, high = sd * np.sqrt(df / tails)
-    return float(low), float(high)
 
 
 def fitted(values: np.ndarray) -> Components:

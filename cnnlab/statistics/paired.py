@@ -70,19 +70,23 @@ def t_half(sd: np.ndarray, count: np.ndarray, level: float) -> np.ndarray:
 
 
 def sd_limits(
-    sd: np.ndarray, count: np.ndarray, level: float = LEVEL
+    sd: np.ndarray | float, df: np.ndarray | float, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Limits of a standard deviation: sd sqrt((n - 1) / chi2(n - 1)) at both quantiles
+    """Limits of a standard deviation: sd sqrt(df / chi2(df)) at both quantiles
     (Snedecor and Cochran 1989, Statistical Methods, 8th ed., section 5.11).
 
     Args:
-        sd: with n - 1 in its divisor, NaN for n < 2
-        count: n
+        sd: standard deviations, (m,) or one
+        df: their degrees of freedom: n - 1 of n values
         level: of the interval
+
+    Returns:
+        low and high, of the same shape; NaN where there is no spread, or no degree of freedom
     """
-    freedom = np.maximum(count - 1, 1)
-    quantiles = stats.chi2.ppf([[(1 + level) / 2], [(1 - level) / 2]], freedom)
-    low, high = sd * np.sqrt(freedom / quantiles)
+    known = np.where((np.asarray(sd) > 0) & (np.asarray(df) > 0), sd, np.nan)
+    tails = (stats.chi2.ppf(tail, df) for tail in ((1 + level) / 2, (1 - level) / 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = (known * np.sqrt(df / tail) for tail in tails)
     return low, high
 
 

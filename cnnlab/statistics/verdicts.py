@@ -23,7 +23,6 @@ import pandas as pd
 from cnnlab.core.metrics import Metric
 from cnnlab.statistics.paired import (
     ALPHA,
-    LEVEL,
     equivalence,
     holm,
     paired_t,
@@ -124,7 +123,7 @@ def decided(
     alpha = ALPHA / max(comparisons, 1)
     family["all_low"], family["all_high"] = _simultaneous(family, 1 - alpha)
     count, sd = family["n_pairs"].to_numpy(), family["sd"].to_numpy()
-    possible = np.array([sd, *sd_limits(sd, count, LEVEL)])
+    possible = np.array([sd, *sd_limits(sd, count - 1)])
     more = np.maximum(seeds_needed(possible, smallest, alpha) - count, 0)
     for name, each in zip(("more_seeds", "more_seeds_low", "more_seeds_high"), more, strict=True):
         family[name] = each

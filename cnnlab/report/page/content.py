@@ -7,10 +7,11 @@ from datetime import datetime
 
 from cnnlab.core.formats import amount
 from cnnlab.records.schema import FINISHED, read_result
+from cnnlab.report.captions import chosen
 from cnnlab.report.page import curves, figures, missing, runs
 from cnnlab.report.page.document import document
 from cnnlab.report.settings import Settings, command
-from cnnlab.report.tables import chosen, tables
+from cnnlab.report.tables import tables
 from cnnlab.statistics.analysis import Analysis
 
 STYLES = ("vendor/uPlot.min.css",)

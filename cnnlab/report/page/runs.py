@@ -6,8 +6,8 @@ import pandas as pd
 
 from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES
+from cnnlab.report.captions import chosen
 from cnnlab.report.columns import finite
-from cnnlab.report.tables import chosen
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.matrix import level_text
 
