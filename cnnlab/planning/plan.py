@@ -208,7 +208,8 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """What the user should know before seeds are added to those that a report has shown."""
-        if not history.reports(self.outputs):
+        seen = history.seen_by(history.reports(self.outputs))
+        if not any(run.run_id in seen for run in self.runs):
             return []  # before 10,000 rows are made
         added = plan_file.added_after(self.folder, self.earlier, self.rows(), self.factors)
         if added is None:

@@ -32,13 +32,13 @@ def drawn(monkeypatch):
     monkeypatch.setattr("cnnlab.report.plots.pictures", lambda analysis: {"grid.svg": b"<svg/>"})
 
 
-def analysis_with(seeds):
-    planned = sweep_on_disk("norm=bn,none", f"seeds={seeds}", accuracy=accuracy)
+def analysis_with(seeds, status=lambda run: "done"):
+    planned = sweep_on_disk("norm=bn,none", f"seeds={seeds}", accuracy=accuracy, status=status)
     return analysed(sweeps.read(planned.folder), Settings())
 
 
-def reported(seeds):
-    analysis = analysis_with(seeds)
+def reported(seeds, **how):
+    analysis = analysis_with(seeds, **how)
     write(analysis, Settings(), analysis.sweep.folder / "report")
     return analysis
 
@@ -65,6 +65,11 @@ def test_all_forms_of_a_report_say_it_before_the_answer(drawn, capsys):
 def test_what_was_planned_at_once_is_not_told(drawn):
     analysis_with(3)
     assert "Seeds were added" not in " ".join(reported(5).notices)
+
+
+def test_a_report_shows_what_is_done_and_nothing_else(drawn):
+    reported(3, status=lambda run: ("diverged", "done", "pending")[run.job.config.seed])
+    assert analysis_with(5).sweep.looks[-1] == [1]
 
 
 def test_new_seeds_that_have_no_result_yet_change_nothing(drawn):
