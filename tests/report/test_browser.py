@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from browsers import (  # noqa: F401 - the fixtures: pytest finds them by name
     allowed,
@@ -22,6 +23,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from cnnlab.report.page import page
+from cnnlab.report.plots import pictures
 
 # --- what is shown
 
@@ -58,6 +60,9 @@ def test_nothing_is_wider_than_the_screen(shown, tmp_path, name, width):
 
 def test_scripts_show_what_the_file_holds_for_readers_without_them(browser, shown):
     shown("small")
+    for button in browser.find_elements(By.CSS_SELECTOR, "button.fold"):
+        if button.is_displayed():
+            button.click()
     rows = "return [...document.querySelectorAll('#summary tbody tr, #effects tbody tr, #simple"
     rows += " tbody tr, #against tbody tr')].map((row) => row.textContent.replace(/\\s+/g, ' '))"
     live = browser.execute_script(rows)
@@ -69,6 +74,35 @@ def test_scripts_show_what_the_file_holds_for_readers_without_them(browser, show
         ]
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+LETTERS = """
+return [...document.querySelectorAll(".picture img")].map((image) => {
+  const code = atob(image.src.split(",")[1]);
+  const sizes = [...code.matchAll(/font-size: ([\\d.]+)px/g)].map((found) => Number(found[1]));
+  const [, units] = code.match(/viewBox="0 0 ([\\d.]+)/);
+  const unit = image.getBoundingClientRect().width / Number(units);
+  const box = image.parentElement;
+  return { pixels: Math.min(...sizes) * unit, wider: box.scrollWidth > box.clientWidth,
+    faded: box.classList.contains("more-right"), reached: box.tabIndex === 0 };
+});
+"""
+
+
+def test_letters_of_pictures_can_be_read_at_each_width(browser, shown, pages):
+    """10 pixels at least; what is wider than the screen scrolls, and shows that it does."""
+    found = analysed(sweep_of({"norm": ["none", "bn"], "lr": [0.02, 0.1]}, seeds=2))
+    drawn = {name: code for name, code in pictures(found).items() if name.endswith(".svg")}
+    (pages / "drawn.html").write_text(page(found, drawn), "utf-8")
+    for width in (1280, 390):
+        shown("drawn", width)
+        until(lambda: all(each["pixels"] > 0 for each in browser.execute_script(LETTERS)))
+        told = browser.execute_script(LETTERS)
+        assert len(told) == len(drawn) >= 5
+        assert min(each["pixels"] for each in told) >= 9.9
+        assert all(each["wider"] == each["faded"] == each["reached"] for each in told)
+        assert any(each["wider"] for each in told) == (width == 390)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 def test_weird_text_is_shown_as_it_is(shown):
@@ -116,6 +150,35 @@ def test_a_table_filters_by_words_and_by_verdict(shown):
     assert len(kept) == sum(each.split("\n")[0] == words[0] for each in verdicts)
 
 
+def test_columns_of_detail_fold_away_where_they_have_no_room_and_come_back(shown):
+    browser = shown("small", 390)
+    heads = (
+        "return [...document.querySelectorAll('#table-summary thead th')].map((e) => e.innerText)"
+    )
+    few = ["norm", "lr", "mean", "95% interval", "seeds", "missing", "seconds a run"]
+    assert browser.execute_script(heads) == few
+    button = browser.find_element(By.CSS_SELECTOR, "#summary button.fold")
+    assert button.text == "4 more columns"
+    box = browser.find_element(By.CSS_SELECTOR, "#summary .dt-layout-table")
+    assert (box.get_attribute("tabindex"), box.get_attribute("aria-label")) == (
+        "0",
+        "Table: Variants",
+    )
+    assert "more-right" in box.get_attribute("class")
+    button.click()
+    every = [*few[:-1], "std", "best", "shrunk", "last epoch", few[-1]]
+    assert browser.execute_script(heads) == every
+    browser.execute_script("arguments[0].scrollLeft = 1e6", box)
+    until(lambda: "more-right" not in box.get_attribute("class"))
+    assert "more-left" in box.get_attribute("class")
+    assert button.text == "Fewer columns"
+    button.click()
+    assert browser.execute_script(heads) == few
+    emulate(browser, 1280)
+    until(lambda: browser.execute_script(heads) == every)
+    until(lambda: box.get_attribute("tabindex") is None)
+
+
 def test_long_tables_have_pages(shown):
     browser = shown("large")
     assert len(column(browser, "table-runs", "run")) == 25
@@ -160,6 +223,27 @@ def test_curves_are_switched_on_and_off(shown):
     assert sum(box.is_displayed() for box in boxes) == 3
     browser.find_element(By.ID, "variants-found").click()
     assert drawn(browser) == 6
+
+
+def test_every_variant_of_the_legend_has_a_line_a_point_or_says_that_it_has_none(shown, pages):
+    lost = dict.fromkeys(range(3, 9), ("diverged", "x"))  # all of lr=2 and lr=3: one epoch each
+    sweep = sweep_of({"lr": [1, 2, 3]}, fates=lost)
+    sweep.epochs.loc[sweep.epochs["lr"] == 3, ["train_loss", "val_loss"]] = np.inf
+    sweep.epochs.loc[sweep.epochs["lr"] == 3, ["train_accuracy", "val_accuracy"]] = np.nan
+    (pages / "lost.html").write_text(page(analysed(sweep), {}), "utf-8")
+    browser = shown("lost")
+    legend = browser.find_element(By.ID, "variant-list").text.split("\n")
+    assert legend == ["lr=1", "lr=2", "3 diverged", "lr=3", "no curve", "3 diverged"]
+    boxes = browser.find_elements(By.CSS_SELECTOR, "#variant-list input")
+    assert [box.is_enabled() for box in boxes] == [True, True, False]
+    ink = """const plot = cnnlab.viewer.plot, { left, top, width, height } = plot.bbox;
+      const found = plot.ctx.getImageData(left - 9, top, width + 18, height).data;
+      // The first curve is blue; axes and their words are grey.
+      return found.filter((red, k) => k % 4 === 0 && found[k + 2] - red > 60).length"""
+    browser.find_element(By.ID, "variants-none").click()
+    assert browser.execute_script(ink) == 0
+    boxes[1].click()
+    assert browser.execute_script(ink) > 10
 
 
 def test_the_slider_reads_the_curves_out(shown):

@@ -93,6 +93,27 @@ def test_the_family_and_the_metric_stand_in_each_tables_head():
         assert "One family of 3 comparisons, p adjusted by Holm" in heads[3]
 
 
+def test_the_headline_stands_alone_and_all_else_is_a_list(capsys):
+    analysis = analysis_of(
+        "norm=bn,none", "lr=0.1,0.2", "seed=0,1,2",
+        accuracy=lambda run: 0.5 + 0.1 * run.job.config.lr["base"] * run.job.config.seed,
+    )  # fmt: skip
+    headline, *others = analysis.sentences
+    assert len(others) >= 2
+    blocks = markdown(analysis, ["a problem"]).replace("\\", "").split("\n\n")
+    assert blocks[1:4] == [
+        f"**{headline}**",
+        "\n".join(f"- {each}" for each in others),
+        "- a problem",
+    ]
+    show(analysis)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    printed = " ".join(" ".join(lines).split())
+    assert " - ".join([headline, *others]) in printed
+    assert sum(line.startswith("  - ") for line in lines) == len(others)
+
+
 def test_a_variant_that_lacks_runs_says_so_beside_its_mean():
     analysis = analysis_of(
         "norm=bn,none", "seed=0,1,2", accuracy=lambda run: 0.5,

@@ -19,8 +19,16 @@ from cnnlab.report.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.report.page.figures import LARGE, figures
 from cnnlab.statistics.analysis import Analysis
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 LR = [0.01, 0.02, 0.1]
+
+
+def png(pixels, **settings) -> bytes:
+    told = io.BytesIO()
+    Image.fromarray(pixels).save(told, "PNG", **settings)
+    return told.getvalue()
+
+
+PNG = png(np.zeros((2, 9), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +111,29 @@ def test_every_run_can_be_put_together_again(found):
     assert dict(block["common"]) == {"epochs": "4"}
     errors = [block["errors"][code] for code in block["error"] if code >= 0]
     assert errors == ["the loss is not finite", "boom", ""]
+
+
+def test_damaged_records_are_counted_alike_wherever_they_are_counted():
+    """Three runs are unreadable, and a fourth has lost no more than its curve."""
+    fates = dict.fromkeys((1, 4, 5), ("unreadable", None)) | {2: ("failed", "boom")}
+    problems = [Problem(f"made/{k}/x", "it is cut short", "Move it.") for k in range(4)]
+    sweep = sweep_of({"norm": ["none", "bn"]}, fates=fates, problems=problems)
+    told = Reader(page(analysed(sweep), {}))
+    assert "2 of 6 runs done 1 failed 3 unreadable" in told.words
+    assert "4 problems on disk, by which 3 runs are unreadable made/0/x" in told.words
+    assert "3 unreadable its record cannot be read" in told.words
+    notes = [note for *_, note in told.block("curves")["variants"]]
+    assert notes == ["1 failed, 1 unreadable", "2 unreadable"][: len(notes)]
+    assert told.block("curves")["left_out"] == 2 - len(notes)
+
+
+def test_the_headline_is_a_line_and_all_else_a_list(found):
+    code = page(found, {})
+    others = re.search(r'<ul class="sentences">(.*?)</ul>', code, re.S)[1]
+    assert len(found.sentences) > 2
+    items = [Reader(item).words.strip() for item in re.findall("<li>(.*?)</li>", others, re.S)]
+    assert items == [sentence.replace("`", "") for sentence in found.sentences[1:]]
+    assert Reader(re.search('<p class="headline">(.*?)</p>', code)[1]).words == found.sentences[0]
 
 
 def test_the_list_of_sweeps():
@@ -266,10 +297,7 @@ def test_a_thousand_variants_of_ten_seeds_stay_below_five_megabytes():
 
 
 def _noise(side=900):
-    told = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(told, "PNG")
-    return told.getvalue()
+    return png(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
 def test_large_pictures_are_made_smaller_and_small_ones_are_left(found):
@@ -277,11 +305,18 @@ def test_large_pictures_are_made_smaller_and_small_ones_are_left(found):
     assert len(noise) > LARGE
     large, small = figures({"grid.png": noise, "x.svg": b"<svg/>"}, found)
     assert len(large.source) < 1.4 * LARGE
+    assert large.width == 900
     assert small.source == "data:image/svg+xml;base64,PHN2Zy8+"
     assert figures({"grid.png": PNG}, found)[0].source == data_uri(PNG)
     assert figures({"grid.png": b""}, found) == []
-    wide = PNG[:16] + bytes([0, 0, 0, 9, 0, 0, 0, 2])  # 9 x 2 pixels
-    assert [each.wide for each in figures({"a.png": PNG, "b.png": wide}, found)] == [False, True]
+
+
+def test_a_picture_has_its_own_width_whatever_was_made_of_its_pixels(found):
+    """An inch is 96 pixels of a page and 72 points."""
+    half = png(np.zeros((2, 100), np.uint8), dpi=(192, 192))
+    svg = b'<?xml version="1.0"?><svg a="b" width="504pt" height="9pt"></svg>'
+    told = {"a.png": half, "b.svg": svg, "c.svg": b"<svg/>"}
+    assert [each.width for each in figures(told, found)] == [50, 672, None]
 
 
 # --- cells
