@@ -135,31 +135,29 @@ def fitted(values: np.ndarray) -> Components:
         return Components(np.nan, np.nan, total / f, f, 0)
     w = (u.T @ centred.sum(axis=0)) ** 2 / d
     rest = max(total - float(w.sum()), 0.0)
-    ratio = _ratio(w, d, rest, f)
-    left = (float((w / (1 + ratio * d)).sum()) + rest) / f
-    shared = ratio * left
+    if rest <= ROUNDING * total:  # all of it is shared, or there is none
+        left, shared = 0.0, float((w / d).mean()) if total > ROUNDING**2 * f else 0.0
+    else:
+        ratio = _ratio(w, d, rest, f)
+        left = (float((w / (1 + ratio * d)).sum()) + rest) / f
+        shared = ratio * left
     # Of the pooled variance y'My / f: 2 mean^2 / variance, from the traces of M Cov(y).
     expected = np.append(left + shared * d, np.full(free, left))
-    df = float(expected.sum() ** 2 / (expected**2).sum()) if left > 0 else float(f)
-    return Components(shared, left, shared + left, df, f if ratio == 0 else free)
+    df = float(expected.sum() ** 2 / (expected**2).sum()) if shared + left > 0 else float(f)
+    return Components(shared, left, shared + left, df, free if shared > 0 else f)
 
 
 def _ratio(w: np.ndarray, d: np.ndarray, rest: float, f: int) -> float:
     """shared / left that maximises the restricted likelihood; 0 where no more is shared than chance
     would have it."""
-    if rest <= ROUNDING**2 * f:
-        return 0.0 if w.sum() <= ROUNDING**2 * f else _MOST
 
-    def deviance(place: float) -> float:  # place: ratio / (1 + ratio), within 0 and 1
-        spread = 1 + place / (1 - place) * d
+    def deviance(ratio: float) -> float:
+        spread = 1 + ratio * d
         return f * np.log((w / spread).sum() + rest) + np.log(spread).sum()
 
     found = optimize.minimize_scalar(
-        deviance, bounds=(0, 1 - 1 / _MOST), method="bounded", options={"xatol": 1e-12}
-    )
+        lambda log: deviance(np.exp(log)), bounds=np.log([1e-9, 1e13]), method="bounded",
+        options={"xatol": 1e-10},
+    )  # fmt: skip
     better = found.fun < deviance(0) - 1e-9  # by more than rounding
-    return float(found.x / (1 - found.x)) if better else 0.0
-
-
-_MOST = 1e9
-"""A larger ratio cannot be told from a rest of 0."""
+    return float(np.exp(found.x)) if better else 0.0

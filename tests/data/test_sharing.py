@@ -86,6 +86,27 @@ def test_arrays_that_are_not_contiguous_are_shared_by_their_values():
         assert np.array_equal(shared.open()["one"].train.images, turned.images)
 
 
+def test_cuts_of_one_dataset_are_one_array_here_and_when_shared():
+    """Ten cuts take the memory of one, and each is what it is by itself."""
+    parts = [config_of(*SMALL, f"data.split_seed={seed}").data for seed in range(10)]
+    cuts = {str(seed): load(part) for seed, part in enumerate(parts)}
+    pools = {id(split.pool) for data in cuts.values() for split in (data.train, data.val)}
+    assert len(pools) == 1
+    assert len({data.fingerprint for data in cuts.values()}) == 10
+    with closing(share(cuts)) as shared, closing(share({"0": cuts["0"]})) as one:
+        sizes = [os.fstat(each._handle).st_size for each in (shared, one)]
+        found = shared.open()
+    images = cuts["0"].train.pool.nbytes
+    assert sizes[0] - sizes[1] < images / 2  # their labels and rows; nine copies before
+    assert all(equal(found[key], cuts[key]) for key in cuts)
+
+
+def test_other_images_are_another_array():
+    one, other = (load(config_of(*SMALL, f"data.seed={seed}").data) for seed in (0, 1))
+    assert one.train.pool is not other.train.pool
+    assert one.train.pool is one.val.pool
+
+
 def test_changes_are_seen_by_nobody_else():
     with closing(share({"one": data_of()})) as shared:
         mine, theirs = shared.open()["one"], shared.open()["one"]

@@ -86,7 +86,7 @@ def test_the_family_and_the_metric_stand_in_each_tables_head():
     )  # fmt: skip
     text, tex = (" ".join(made.split()) for made in (markdown(analysis, []), latex(analysis)))
     metric = "Best validation accuracy (each run counts with its best epoch)"
-    assert len(text.split(metric)) - 1 == len(tex.split(metric)[1::2]) == len(tables(analysis)) == 5
+    assert len(text.split(metric)) - 1 == len(tex.split(metric)[1::2]) == len(tables(analysis)) == 6
     for heads in (text.split(metric)[1:], tex.split(metric)[1::2]):  # LaTeX has each head twice
         assert "One family of 2 comparisons, p adjusted by Holm" in heads[1]  # norm, lr
         assert "One family of 4 comparisons, p adjusted by Holm" in heads[2]

@@ -53,8 +53,9 @@ def test_the_files_and_what_they_say(grid):
     out = grid.folder / "report"
     pictures = [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["against.csv", "cache.npz", "effects.csv", "index.html", "interactions.csv", "made.json",
-         "report.md", "runs.csv", "summary.csv", "table.tex", *pictures]
+        ["against.csv", "cache.npz", "components.csv", "effects.csv", "index.html",
+         "interactions.csv", "made.json", "report.md", "runs.csv", "summary.csv", "table.tex",
+         *pictures]
     )  # fmt: skip
     summary = pd.read_csv(out / "summary.csv")
     assert summary.columns.tolist()[:3] == ["norm", "lr", "n"]
