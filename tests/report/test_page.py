@@ -17,6 +17,7 @@ from cnnlab.report.columns import Column, text
 from cnnlab.report.page import Row, listing, page
 from cnnlab.report.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.report.page.figures import LARGE, figures
+from cnnlab.report.page.missing import state
 from cnnlab.statistics.analysis import Analysis
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -103,6 +104,24 @@ def test_every_run_can_be_put_together_again(found):
     assert dict(block["common"]) == {"epochs": "4"}
     errors = [block["errors"][code] for code in block["error"] if code >= 0]
     assert errors == ["the loss is not finite", "boom", ""]
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "problems", "told"),
+    [
+        (4, 9, "9 problems on disk: 4 records that cannot be read, 5 others"),
+        (1, 1, "1 problem on disk: 1 record that cannot be read"),
+        (1, 2, "2 problems on disk: 1 record that cannot be read, 1 other"),
+        (0, 2, "2 problems on disk"), (0, 0, ""),
+    ],
+)  # fmt: skip
+def test_damage_is_counted_as_above_it(unreadable, problems, told):
+    fates = dict.fromkeys(range(unreadable), ("unreadable", None))
+    problems = [Problem(f"made/{k}", "it is cut short", "Move it.") for k in range(problems)]
+    sweep = sweep_of({"norm": ["none", "bn"]}, fates=fates, problems=problems)
+    found = state(analysed(sweep))
+    assert found.damage == told
+    assert found.counts.get("unreadable", 0) == unreadable
 
 
 def test_the_list_of_sweeps():
