@@ -111,6 +111,12 @@ def test_a_sweep_that_an_earlier_version_named_is_found_and_continued():
     assert [run.state for run in again.runs] == ["done", "pending"]
 
 
+def test_a_sweep_of_one_variant_is_found_below_the_name_that_earlier_versions_gave_it():
+    made = plan.make((), (*SMALL, "lr.base=1e-5"))
+    assert "-lr-1e-05-" in made.name
+    assert made.variant_text(made.runs[0]) == ""
+
+
 def test_two_sweeps_whose_short_hashes_are_equal_get_folders_of_their_own():
     one = plan.make((), (*SMALL, "norm=bn,none"))
     other = plan.make((), (*SMALL, "norm=bn,gn"))

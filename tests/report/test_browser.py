@@ -122,7 +122,7 @@ def test_a_table_sorts_by_its_heads_in_both_directions(shown):
     button.click()
     until(lambda: head.get_attribute("aria-sort") == "ascending")
     rates = column(browser, "table-summary", "lr")
-    assert rates == ["1e-05"] * 3 + ["0.02"] * 3 + ["0.1"] * 3  # numbers, not words
+    assert rates == ["1e-5"] * 3 + ["0.02"] * 3 + ["0.1"] * 3  # numbers, not words
     button.click()
     until(lambda: head.get_attribute("aria-sort") == "descending")
     assert column(browser, "table-summary", "lr")[0] == "0.1"
@@ -196,7 +196,7 @@ def test_a_run_opens_its_whole_configuration(shown):
     button.click()
     assert button.get_attribute("aria-expanded") == "true"
     told = browser.find_element(By.CSS_SELECTOR, "#table-runs .config").text
-    for words in ("boom", "Record: run-8-", "lr\n1e-05", "norm\nnone", "seed\n2", "epochs\n4"):
+    for words in ("boom", "Record: run-8-", "lr\n1e-5", "norm\nnone", "seed\n2", "epochs\n4"):
         assert words in told
     button.click()
     assert not browser.find_elements(By.CSS_SELECTOR, "#table-runs .config")

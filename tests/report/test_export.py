@@ -101,8 +101,9 @@ def test_the_headline_stands_alone_and_all_else_is_a_list(capsys):
     headline, *others = analysis.sentences
     assert len(others) >= 2
     blocks = markdown(analysis, ["a problem"]).replace("\\", "").split("\n\n")
-    assert blocks[1:4] == [
-        f"**{headline}**",
+    place = blocks.index(f"**{headline}**")
+    assert blocks[1:place] == list(analysis.notices)
+    assert blocks[place + 1 : place + 3] == [
         "\n".join(f"- {each}" for each in others),
         "- a problem",
     ]

@@ -17,6 +17,7 @@ from cnnlab.report.columns import Column, text
 from cnnlab.report.page import Row, listing, page
 from cnnlab.report.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.report.page.figures import LARGE, figures
+from cnnlab.report.page.missing import state
 from cnnlab.statistics.analysis import Analysis
 
 LR = [0.01, 0.02, 0.1]
@@ -120,7 +121,7 @@ def test_damaged_records_are_counted_alike_wherever_they_are_counted():
     sweep = sweep_of({"norm": ["none", "bn"]}, fates=fates, problems=problems)
     told = Reader(page(analysed(sweep), {}))
     assert "2 of 6 runs done 1 failed 3 unreadable" in told.words
-    assert "4 problems on disk, by which 3 runs are unreadable made/0/x" in told.words
+    assert "4 problems on disk: 3 records that cannot be read, 1 other made/0/x" in told.words
     assert "3 unreadable its record cannot be read" in told.words
     notes = [note for *_, note in told.block("curves")["variants"]]
     assert notes == ["1 failed, 1 unreadable", "2 unreadable"][: len(notes)]
@@ -134,6 +135,24 @@ def test_the_headline_is_a_line_and_all_else_a_list(found):
     items = [Reader(item).words.strip() for item in re.findall("<li>(.*?)</li>", others, re.S)]
     assert items == [sentence.replace("`", "") for sentence in found.sentences[1:]]
     assert Reader(re.search('<p class="headline">(.*?)</p>', code)[1]).words == found.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "problems", "told"),
+    [
+        (4, 9, "9 problems on disk: 4 records that cannot be read, 5 others"),
+        (1, 1, "1 problem on disk: 1 record that cannot be read"),
+        (1, 2, "2 problems on disk: 1 record that cannot be read, 1 other"),
+        (0, 2, "2 problems on disk"), (0, 0, ""),
+    ],
+)  # fmt: skip
+def test_damage_is_counted_as_above_it(unreadable, problems, told):
+    fates = dict.fromkeys(range(unreadable), ("unreadable", None))
+    problems = [Problem(f"made/{k}", "it is cut short", "Move it.") for k in range(problems)]
+    sweep = sweep_of({"norm": ["none", "bn"]}, fates=fates, problems=problems)
+    found = state(analysed(sweep))
+    assert found.damage == told
+    assert found.counts.get("unreadable", 0) == unreadable
 
 
 def test_the_list_of_sweeps():

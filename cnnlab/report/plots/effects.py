@@ -189,7 +189,8 @@ def _families(rows: Sequence[Mapping[str, Any]], one: bool) -> str:
     note = ""
     tested = next((row["comparisons"] for row in rows if row["kind"] == AVERAGE), 0)
     if tested:
-        note += f". Verdicts after Holm over {count(tested, 'comparison')}"
+        note += ". Thin: 95% for all of a kind at once. Verdicts after Holm over "
+        note += count(tested, "comparison")
     family = next((row["comparisons"] for row in rows if row["kind"] == SIMPLE), 0)
     if family:
         where = "" if one else f", tested as {family} of their own"
@@ -215,7 +216,7 @@ def _legend(rows: Sequence[Mapping[str, Any]], analysis: Analysis) -> list[tuple
     if ends["ci_low"]:
         signs.append((Line2D([], [], color=GREY, lw=THICK), "95% interval"))
     if ends["all_low"]:
-        signs.append((Line2D([], [], color=GREY, lw=THIN), "95% for all rows of its kind at once"))
+        signs.append((Line2D([], [], color=GREY, lw=THIN), "95%, all at once"))
     near = amount(analysis.smallest, analysis.metric)
     return [*signs, (Patch(color=LIGHT, lw=0), f"within ±{near}")]
 

@@ -125,7 +125,7 @@ def _ends(grid: Sequence[Axes]) -> str:
     """What shows intervals: bars, bands or both; empty where no mean has one."""
     bands = any(isinstance(each, PolyCollection) for axes in grid for each in axes.collections)
     bars = any(
-        np.isfinite(segment).all()
+        segment.size and np.isfinite(segment).all()
         for axes in grid
         for line in axes.containers
         for bar in line.lines[2]

@@ -21,8 +21,11 @@ NEAR = 0.02
 """Of an axis: numbers nearer than that could not be told apart; then all stand evenly."""
 
 
-PALETTE = [COLOURS[k] for k in (0, 1, 2, 4, 3, 9, 5, 6, 8)]
-"""All but grey, which is of what has no level; the palest ones last."""
+PALETTE = [
+    *COLOURS[:3], "#332288", COLOURS[4], COLOURS[3], COLOURS[5], "#882255", COLOURS[9],
+]  # fmt: skip
+"""seaborn's colorblind palette; for its palest ones, and for the grey of what has no level, two of
+Tol's muted one. In this order any four that follow one another differ most for the colour-blind."""
 
 MARKERS = "osD^vPhp*"
 
@@ -61,7 +64,11 @@ def shared(summary: pd.DataFrame, factors: Sequence[str]) -> str:
     """What a picture says where factors must share colours; empty where they need not."""
     counts = [summary[name].map(level_text).nunique() for name in factors]
     few = sum(count for count in counts if count <= len(PALETTE))
-    return ". Factors share colours, levels of one do not" if few > len(PALETTE) else ""
+    return (
+        ". Colours come again from one factor to another, never within one"
+        if few > len(PALETTE)
+        else ""
+    )
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:
