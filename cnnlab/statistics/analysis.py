@@ -14,7 +14,7 @@ from cnnlab.statistics import interactions as crossings
 from cnnlab.statistics import summary as variants
 from cnnlab.statistics.components import components
 from cnnlab.statistics.effects import WITHOUT, against, effects
-from cnnlab.statistics.matrix import Matrix, places, spread
+from cnnlab.statistics.matrix import Matrix, level_text, places, spread
 from cnnlab.statistics.paired import holm
 from cnnlab.statistics.sentences import sentences
 from cnnlab.statistics.sequential import warnings
@@ -27,7 +27,8 @@ class Analysis:
 
     Attributes:
         sweep: its runs and epochs
-        matrix: what is compared: the sweep's runs, spread
+        matrix: what is compared: the sweep's runs, spread; of several levels of `vary`, those of
+            the one by which most varies
         smallest: the smallest difference that would matter, in the metric's unit
         one_family: whether Holm's adjustment is over the whole report, or over each table
         summary: a row a variant, of `cnnlab.statistics.summary.summary`
@@ -85,7 +86,7 @@ def analyse(
     Raises:
         Refused: a baseline that the sweep does not have
     """
-    table = spread(sweep.runs, sweep.factors, metric)
+    table = spread(*_compared(sweep), metric)
     base = _planned(sweep) if baseline is None else baseline
     rows, differences = effects(table, baseline=base, smallest=smallest)
     others = against(table, baseline=base, smallest=smallest)
@@ -103,10 +104,23 @@ def analyse(
         differences=differences,
         against=others,
         interactions=crossed,
-        components=components(table),
+        components=components(spread(sweep.runs, sweep.factors, metric)),
         published=variants.published(sweep.runs, sweep.factors),
         sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
     )
+
+
+def _compared(sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
+    """The runs and factors that are compared.
+
+    Levels of `vary` say what a seed stands for, and change nothing else: of those, the one by which
+    most varies.
+    """
+    if "vary" not in sweep.factors:
+        return sweep.runs, sweep.factors
+    levels = sweep.runs["vary"].map(level_text)
+    widest = max(levels.unique(), key=lambda text: (text == "null", text.count(",")))
+    return sweep.runs[levels == widest], [name for name in sweep.factors if name != "vary"]
 
 
 def _planned(sweep: Sweep) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def _planned(sweep: Sweep) -> dict[str, Any]:
     return {
         name: typed[name]
         for name in sweep.factors
-        if name in typed and places(list(sweep.runs[name].unique()), typed[name])
+        if name != "vary" and name in typed and places(list(sweep.runs[name].unique()), typed[name])
     }
 
 

@@ -55,6 +55,8 @@ def sentences(
     if not summary["n"].sum():
         return [_unfinished(summary)]
     averages = effects[effects["kind"] == AVERAGE]
+    if averages.empty and len(summary) > 1:
+        return ["The variants differ in what a seed stands for only: there is nothing to compare."]
     if averages.empty:
         return [_alone(summary.to_dict("records")[0], metric)]
     if summary["n"].max() == 1 and (averages["n_pairs"] > 0).any():
