@@ -209,7 +209,7 @@ def _components(analysis: Analysis) -> Table:
         deviation("shared", "sd_shared"),
         Column("share of variance (%)", lambda row: finite(row["share"], 100), "number"),
         deviation("left", "sd_left"),
-        replace(limits, head="95% of left", value=left, detail=1),
+        replace(limits, head="95% interval of left", value=left, detail=1),
         plain("runs", "runs"),
         plain("variants", "variants", detail=2),
     ]
