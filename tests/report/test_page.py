@@ -360,3 +360,17 @@ def test_a_picture_has_its_own_width_whatever_was_made_of_its_pixels(found):
 )  # fmt: skip
 def test_cells_in_words(cell, column, words):
     assert text(cell, column) == words
+
+
+def test_levels_of_vary_are_not_compared():
+    """They say what a seed stands for, and change nothing else: all draws are the widest level."""
+    levels = {"vary": ["[init]", None, "[split]"], "norm": ["bn", "none"]}
+    found = analysed(sweep_of(levels))
+    assert set(found.effects["factor"]) == {"norm"}
+    assert len(found.against) == 1
+    assert found.components["factor"].tolist() == ["vary"] * 3
+    assert len(found.summary) == 6
+    alone = analysed(sweep_of({"vary": levels["vary"]}))
+    assert alone.sentences == [
+        "The variants differ in what a seed stands for only: there is nothing to compare."
+    ]

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 from test_effects import METRIC, grid, lose, wave
 
-from cnnlab.statistics.components import COLUMNS, components, fitted, limits
+from cnnlab.statistics.components import COLUMNS, components, fitted
 from cnnlab.statistics.matrix import spread
+from cnnlab.statistics.paired import sd_limits
 
 SHARED = np.array(
     [
@@ -86,9 +87,9 @@ def test_of_a_whole_layout_they_are_the_mean_squares_with_their_degrees_of_freed
 
 def test_limits_are_those_of_chi_square():
     """R: `sqrt(12 * 0.5^2 / qchisq(c(0.975, 0.025), 12))` gives 0.358542993 0.825367570."""
-    assert limits(0.5, 12) == pytest.approx((0.358542993, 0.825367570), abs=1e-9)
-    assert np.isnan(limits(0.5, 0)).all()
-    assert np.isnan(limits(0.0, 12)).all()
+    assert sd_limits(0.5, 12) == pytest.approx((0.358542993, 0.825367570), abs=1e-9)
+    assert np.isnan(sd_limits(0.5, 0)).all()
+    assert np.isnan(sd_limits(0.0, 12)).all()
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
@@ -99,9 +100,9 @@ def test_limits_hold_as_often_as_they_say(shared):
     for _ in range(600):
         y = shared * random.normal(size=(1, 5)) + random.normal(size=(4, 5))
         its = fitted(y)
-        low, high = limits(np.sqrt(its.run), its.df)
+        low, high = sd_limits(np.sqrt(its.run), its.df)
         run += low <= np.hypot(shared, 1) <= high
-        low, high = limits(np.sqrt(its.left), its.df_left)
+        low, high = sd_limits(np.sqrt(its.left), its.df_left)
         left += low <= 1 <= high
     assert left / 600 > 0.92
     assert run / 600 > 0.91
