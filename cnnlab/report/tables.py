@@ -35,6 +35,9 @@ from cnnlab.statistics.matrix import level_text
 BESIDE = {"final_val_accuracy": "last epoch", "test_accuracy": "test"}
 """Heads of the metrics that are shown beside another."""
 
+LACKING = ("diverged", "failed", "unreadable", "pending")
+"""Columns of a summary that count runs without a number."""
+
 MOST = 3000
 """Rows of a table; the files beside the page have all."""
 
@@ -104,8 +107,9 @@ def tables(analysis: Analysis) -> list[Table]:
 def summary(analysis: Analysis) -> Table:
     """The variants."""
     metric, table = analysis.metric, analysis.summary
+    table = table.assign(failed=table["failed"] - table["unreadable"])
     several = bool(table["n"].max() > 1)
-    states = {state: state for state in ("diverged", "failed", "pending")}
+    states = {state: state for state in LACKING}
     columns = [
         *levels(analysis.sweep.factors),
         Column("mean" if several else "value", _partial_mean, "mean", metric.digits),
@@ -260,10 +264,10 @@ def _made(
 
 def _seeds(row: Row) -> str:
     """`5`, or `3 of 5` where some have no number."""
-    planned = sum(row[key] for key in ("n", "failed", "diverged", "pending"))
+    planned = row["n"] + sum(row[key] for key in LACKING)
     return str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
 
 
 def _partial_mean(row: Row) -> list[Any]:
     """A mean never hides the runs that it leaves out."""
-    return [finite(row["mean"]), bool(row["n"] and (row["failed"] or row["diverged"]))]
+    return [finite(row["mean"]), bool(row["n"] and any(row[key] for key in LACKING[:-1]))]

@@ -83,11 +83,9 @@ def _certainty(row: Row) -> tuple[float, ...]:
 
 
 def _unfinished(summary: pd.DataFrame) -> str:
-    counts = ", ".join(
-        f"{summary[state].sum()} {state}"
-        for state in ("failed", "diverged", "pending")
-        if summary[state].sum()
-    )
+    sums = summary[["failed", "unreadable", "diverged", "pending"]].sum()
+    sums["failed"] -= sums["unreadable"]
+    counts = ", ".join(f"{size} {state}" for state, size in sums.items() if size)
     return f"No run has a result yet: {counts}." if counts else "No run has a result yet."
 
 

@@ -63,7 +63,7 @@ def test_the_order_does_not_count_and_large_families_are_as_the_largest():
 
 
 def effects(n_pairs: list[int], p: float = 0.5) -> pd.DataFrame:
-    return pd.DataFrame({"at": "", "n_pairs": n_pairs, "p": p})
+    return pd.DataFrame({"kind": "average", "n_pairs": n_pairs, "p": p})
 
 
 def seeds(number: int) -> list[int]:
@@ -106,7 +106,9 @@ def test_where_nothing_is_tested_nothing_is_told():
 
 
 def test_only_comparisons_that_are_tested_count():
-    table = pd.concat([effects([5, 5]), effects([5], p=np.nan), effects([5] * 4).assign(at="lr=1")])
+    table = pd.concat(
+        [effects([5, 5]), effects([5], p=np.nan), effects([5] * 4).assign(kind="simple")]
+    )
     (text,) = warnings([seeds(3)], table, seeds(5))
     assert "With 2 comparisons" in text
 
