@@ -77,12 +77,18 @@ def without(row: Row) -> str:
 
 
 def still_possible(row: Row, smallest: float) -> str:
-    """What an interval that shows nothing allows, and how many seeds would tell."""
+    """What the family's interval allows where it shows nothing, and how many seeds would tell."""
     metric = METRICS[row["metric"]]
-    low, high = interval(row).split(" to ")
-    ends = [f"{end.lstrip('-')} {'lower' if '-' in end else 'higher'}" for end in (low, high)]
-    at_least = ends[0].replace(" ", f" {metric.unit} ", 1)
-    text = f"With {_sides(row)[0]}, anything from {at_least} to {ends[1]} is possible"
+    low, high = interval({**row, "ci_low": row["all_low"], "ci_high": row["all_high"]}).split(
+        " to "
+    )
+    size, unit = high.lstrip("-"), metric.unit
+    if low.startswith("-") and not high.startswith("-"):
+        ends = f"from {low[1:]} {unit} lower to {size} higher"
+    else:  # 0 is one of them, but for rounding
+        ends = f"from {low.lstrip('-')} to {size} {unit} {_direction(row)}"
+    together = ", all comparisons at once" if row["comparisons"] > 1 else ""
+    text = f"With {_sides(row)[0]}, anything {ends} is possible{together}"
     seeds = more_seeds(row)
     if seeds is None or row["more_seeds_high"] == 0:
         return f"{text}."

@@ -1,6 +1,7 @@
 """The answer in words, from the tables of an analysis: a headline, then all else as a list."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -61,11 +62,12 @@ def sentences(
         return [_alone(summary.to_dict("records")[0], metric)]
     if summary["n"].max() == 1 and (averages["n_pairs"] > 0).any():
         return [ONE_SEED]
+    rank = partial(_certainty, smallest=smallest)
     ranked = [
-        sorted(rows.to_dict("records"), key=_certainty)
+        sorted(rows.to_dict("records"), key=rank)
         for _, rows in averages.groupby("factor", sort=False)
     ]
-    ranked.sort(key=lambda rows: _certainty(rows[0]))
+    ranked.sort(key=lambda rows: rank(rows[0]))
     answers, further = [], []
     for rows in ranked[:FACTORS]:
         first, *more = _answer(rows[0], effects, interactions, smallest)
@@ -77,7 +79,11 @@ def sentences(
     return [*answers, *further, *_unseen(interactions), *_best(summary, metric, smallest)]
 
 
-def _certainty(row: Row) -> tuple[float, ...]:
+def _certainty(row: Row, smallest: float) -> tuple[float, ...]:
+    """A large difference on which all seeds agree comes before a small one that is certain."""
+    large = row["verdict"] == "no evidence" and abs(row["difference"]) > smallest
+    if large and row["agree"] == row["n_pairs"]:
+        return (CERTAINTY["equivalent"] - 0.5, row["p"])
     tests = (row["p_equivalent"],) if row["verdict"] == "equivalent" else (row["p_holm"], row["p"])
     return (CERTAINTY[row["verdict"]], *(1.0 if p != p else p for p in tests))
 
