@@ -71,6 +71,12 @@ def test_curves_of_very_many_variants_share_a_panel_in_which_the_best_is_named()
     assert f"best: {told}" in joined(figure)
 
 
+def test_of_very_many_variants_that_all_diverged_there_is_a_picture_all_the_same():
+    levels = {"lr": [k / 1000 for k in range(1, 21)], "norm": ["bn", "none"]}
+    figure = plots.curves_figure(made(levels, seeds=1, status=lambda row: "diverged"))
+    assert "without a finished run: 40" in joined(figure)
+
+
 # --- overfitting
 
 
