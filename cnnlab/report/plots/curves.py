@@ -247,7 +247,7 @@ def _one_panel(analysis: Analysis, note: str) -> Figure:
     axes.add_collection(LineCollection(points, color="0.75", lw=0.5, rasterized=True))
     best = means.min() if what == "loss" else -means.max()
     order = best.dropna().sort_values(kind="stable").index
-    chosen = {variant: k for k, variant in enumerate(order[:NAMED])} | dict.fromkeys(order[-1:], NAMED)
+    chosen = dict(zip(order, range(NAMED), strict=False)) | dict.fromkeys(order[-1:], NAMED)
     names, legend = ["best", "second", "third", "worst"], []
     for variant, k in chosen.items():
         one = analysis.sweep.epochs[analysis.sweep.epochs["variant"] == variant]
