@@ -100,15 +100,19 @@ def _plain_loop(config: Config) -> list[float]:
     bare = configured({**optimizer, "weight_decay": 0.0})
     states: list[dict[str, Any]] = [{} for _ in model.parameters()]
     losses = []
+
+    def drawn(draw: str) -> int:
+        return config.seed if config.vary is None or draw in config.vary else 0
+
     for epoch in range(1, config.epochs + 1):
         batches = training(
-            images, normalise, [Seeds(config.seed, config.seed)], operations, epoch,
+            images, normalise, [Seeds(drawn("order"), drawn("augment"))], operations, epoch,
             config.batch_size,
         )  # fmt: skip
         for step, (batch, labels) in enumerate(batches):
             for name, module in model.named_modules():
                 if isinstance(module, Dropout):
-                    key = generator(config.seed, f"dropout/{name}", epoch).initial_seed()
+                    key = generator(drawn("dropout"), f"dropout/{name}", epoch).initial_seed()
                     module.key.fill_((key + step + 2**63) % 2**64 - 2**63)
             logits = model(batch[0])
             loss = configured(config.loss)(logits, labels[0]).mean()
@@ -211,6 +215,7 @@ def test_a_stack_trains_as_as_many_plain_loops_to_nine_digits_in_double_precisio
 
 DIFFERENT = {
     "seed": ["seed=0", "seed=1", "seed=4294967295"],
+    "vary": ["vary=[init] seed=3", "vary=[order,augment] seed=1 augment=crop", "vary=null seed=2"],
     "lr": ["lr=constant", "lr=cosine lr.base=0.02", "lr=onecycle lr.rise=0.5"],
     "augment": ["augment=none", "augment=crop_flip", "augment=crop_flip augment.crop.padding=1"],
     "optimizer.momentum": [f"optimizer.momentum={number}" for number in (0, 0.5, 0.95)],

@@ -31,7 +31,7 @@ def evaluated(model, split, data):
     normalise = Normalise(data.train, torch.device("cpu"))
     model.eval()
     with torch.no_grad():
-        logits = model(normalise(Images(split, torch.device("cpu")).pixels))
+        logits = model(normalise(Images(split, torch.device("cpu"))[:]))
     labels = torch.from_numpy(split.labels)
     accuracy = (logits.argmax(1) == labels).float().mean()
     return float(F.cross_entropy(logits, labels)), float(accuracy)
