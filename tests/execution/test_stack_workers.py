@@ -230,6 +230,7 @@ def test_a_killed_worker_costs_each_run_of_its_stack_one_try(tmp_path, alone):
         assert found[1]["stack_size"] == 3  # as it began
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_its_stack_was(tmp_path, alone):
     sweep = Sweep(tmp_path, THREE)
     with sweep.started() as process:

@@ -97,6 +97,7 @@ def test_two_sweeps_that_share_runs_train_those_once(tmp_path, alone):
         assert all(os.path.exists(f"{folder}/result.json") for folder in folders)
 
 
+@pytest.mark.slow
 def test_who_is_left_finishes_what_a_killed_command_had_in_hand(tmp_path, alone):
     sweeps = [Sweep(tmp_path, GRID, output=output) for output in ("first", "second")]
     with sweeps[1].started() as second:

@@ -88,8 +88,8 @@ def undisturbed(tmp_path_factory):
 # --- a bad run
 
 
-SLOW = ("raise", "nan", "memory")
-"""tests/test_run.py has a short test of the first two; the third is treated as `exit` is."""
+SLOW = ("raise", "nan", "segv", "memory")
+"""tests/test_run.py has a short test of the first two; the others are treated as `exit` is."""
 
 
 @pytest.fixture(

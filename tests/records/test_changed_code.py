@@ -128,6 +128,7 @@ def plain(path):
     return path.read_text().replace("\\", "")
 
 
+@pytest.mark.slow
 def test_code_that_changed_after_the_plan_is_seen_when_the_run_begins(project):
     """As where another process holds the run while the sweep sets old records aside."""
     typed(project)

@@ -111,6 +111,7 @@ def commands(place, *steps):
     return words(made.stdout)
 
 
+@pytest.mark.slow
 def test_the_commands_themselves_after_a_report_of_three_seeds(drawn, tmp_path):
     reported(3)
     wider = ("run", "-m", *TYPED, "seeds=5")
