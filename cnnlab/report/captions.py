@@ -39,7 +39,8 @@ def risk(analysis: Analysis) -> str:
         return f"Where nothing has an effect, {said}."
     effects = analysis.effects
     tables = [effects[effects["kind"] == kind] for kind in (AVERAGE, SIMPLE)]
-    tables += [analysis.against, analysis.interactions]
+    several = len(analysis.matrix.factors) > 1  # of one, `against` has the same comparisons
+    tables += [analysis.against] * several + [analysis.interactions]
     families = sum(bool(table["p"].notna().any()) for table in tables)
     if families < 2:
         return f"Where nothing has an effect, {said}."
@@ -52,7 +53,9 @@ def risk(analysis: Analysis) -> str:
 
 def covers(analysis: Analysis) -> str:
     """What the intervals cover, and what not."""
-    cuts = analysis.sweep.runs.groupby("variant")["fingerprint"].nunique().max()
+    runs = analysis.sweep.runs
+    compared = runs[runs["variant"].isin(analysis.matrix.variants)]
+    cuts = compared.groupby("variant")["fingerprint"].nunique().max()
     split = "each seed has its own split" if cuts > 1 else "on this one split of the images"
     chosen_on = ", on which each run's best epoch was chosen" if analysis.metric.beside else ""
     return f"Intervals cover what varies with the seed, {split}{chosen_on}."

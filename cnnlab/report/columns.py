@@ -13,7 +13,7 @@ import pandas as pd
 from cnnlab.core.formats import NONE, number, p_value, span
 from cnnlab.core.metrics import Metric
 from cnnlab.statistics.matrix import level_text
-from cnnlab.statistics.phrases import more_seeds
+from cnnlab.statistics.phrases import seeds_needed
 
 LOST = {
     "lost_diverged": "diverged", "lost_failed": "failed", "lost_pending": "pending",
@@ -150,7 +150,7 @@ def comparison(table: pd.DataFrame, metric: Metric) -> list[Column]:
         partial = any(row[key] for key in LOST) or bool(row["left_out"])
         return [value, value is not None and partial]
 
-    seeds = Column("more seeds", lambda row: more_seeds(row), detail=2)
+    seeds = Column("seeds needed", lambda row: seeds_needed(row), detail=2)
     agree = Column("same sign", lambda row: f"{row['agree']} of {row['n_pairs']}", detail=2)
     return [
         verdict(),

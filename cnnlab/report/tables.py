@@ -161,7 +161,8 @@ def _driver(row: Row, metric: Metric) -> str | None:
 
 def _against(analysis: Analysis) -> Table:
     table, metric = analysis.against, analysis.metric
-    columns = [*levels(analysis.sweep.factors), *comparison(table, metric)]
+    names = [factor.name for factor in analysis.matrix.factors]
+    columns = [*levels(names), *comparison(table, metric)]
     base = table["baseline"].iloc[0] if len(table) else ""
     caption = f"{compared(metric)} Baseline: {base}. {family(table, 'comparison')}"
     return _made("against", "Against the baseline", caption, columns, table, "against.csv")

@@ -63,6 +63,14 @@ class Analysis:
     def notices(self) -> list[str]:
         """What to know before anything of it is read."""
         looked = warnings(self.sweep.looks, self.effects, self.matrix.seeds)
+        runs = self.sweep.runs
+        if "vary" in self.sweep.factors:
+            (level,) = (
+                runs.loc[runs["variant"].isin(self.matrix.variants), "vary"]
+                .map(level_text)
+                .unique()
+            )
+            looked.append(f"Compared are the runs with vary={level} only; the others tell spreads.")
         return [*looked, *self.sweep.notices]
 
 
@@ -106,7 +114,13 @@ def analyse(
         interactions=crossed,
         components=components(spread(sweep.runs, sweep.factors, metric)),
         published=variants.published(sweep.runs, sweep.factors),
-        sentences=sentences(summary, rows, crossed, metric=table.metric, smallest=smallest),
+        sentences=sentences(
+            variants.summary(*_compared(sweep), table.metric),
+            rows,
+            crossed,
+            metric=table.metric,
+            smallest=smallest,
+        ),
     )
 
 
@@ -119,7 +133,7 @@ def _compared(sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
     if "vary" not in sweep.factors:
         return sweep.runs, sweep.factors
     levels = sweep.runs["vary"].map(level_text)
-    widest = max(levels.unique(), key=lambda text: (text == "null", text.count(",")))
+    widest = max(levels.unique(), key=lambda text: 4 if text == "null" else text.count(",") + 1)
     return sweep.runs[levels == widest], [name for name in sweep.factors if name != "vary"]
 
 
@@ -139,8 +153,12 @@ def _one_family(
     """The tables, with all tests of the report as one family."""
     shown = rows["kind"] == WITHOUT  # and not tested
     of_pairs = crossed["p"].to_numpy(float)
-    tested, others = decided([rows[~shown], others], metric, smallest, [of_pairs])
-    p = np.concatenate([tested["p"], others["p"], of_pairs])
+    tables = [rows[~shown], others]
+    if rows["factor"].nunique() == 1:  # then each of them is a row of the other table
+        tables = tables[:1]
+    tested, *more = decided(tables, metric, smallest, [of_pairs])
+    others = more[0] if more else others
+    p = np.concatenate([tested["p"], *(table["p"] for table in more), of_pairs])
     adjusted = holm(p)[len(p) - len(crossed) :]
     crossed = crossings.decided(crossed, adjusted, int((~np.isnan(p)).sum()))
     return pd.concat([tested, rows[shown]]).sort_index(), others, crossed

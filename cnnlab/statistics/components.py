@@ -21,9 +21,6 @@ from cnnlab.statistics.paired import ROUNDING, sd_limits
 
 CUT = "data.split_seed"
 
-LEVELS = ("vary", CUT)
-"""Factors that say what a seed stands for: each level of theirs has a spread of its own."""
-
 COLUMNS = (
     "factor", "level", "held", "metric", "runs", "variants", "seeds",
     "sd", "ci_low", "ci_high", "df",

@@ -10,7 +10,7 @@ from cnnlab.statistics.paired import ALPHA, POWER
 from cnnlab.statistics.verdicts import EQUAL, LOST
 
 MANY = 1000
-"""More seeds than this are a way to say no."""
+"""Seeds: more than this are a way to say no."""
 
 LISTED = 4
 """Levels that a sentence lists; of more, it tells how many, or the two ends."""
@@ -89,16 +89,16 @@ def still_possible(row: Row, smallest: float) -> str:
         ends = f"from {low.lstrip('-')} to {size} {unit} {_direction(row)}"
     together = ", all comparisons at once" if row["comparisons"] > 1 else ""
     text = f"With {_sides(row)[0]}, anything {ends} is possible{together}"
-    seeds = more_seeds(row)
+    seeds = seeds_needed(row)
     if seeds is None or row["more_seeds_high"] == 0:
         return f"{text}."
     size = amount(smallest, metric)
-    return f"{text}; {seeds} more seeds would be needed to find {size} (power {100 * POWER:.0f}%)."
+    return f"{text}; a new sweep finds {size} with {seeds} seeds (power {100 * POWER:.0f}%)."
 
 
-def more_seeds(row: Row) -> str | None:
-    """How many more seeds it takes: `3 to 41`; None where that is not known."""
-    low, high = row["more_seeds_low"], row["more_seeds_high"]
+def seeds_needed(row: Row) -> str | None:
+    """How many seeds a new sweep needs: `8 to 46`; None where that is not known."""
+    low, high = (row["n_pairs"] + row[f"more_seeds_{end}"] for end in ("low", "high"))
     if not low <= high:
         return None
     if low > MANY or low == high:
@@ -136,7 +136,8 @@ def levels(rows: Sequence[Row]) -> str:
     """The further levels of a factor: `Other levels of norm: gn helps (+0.8), ln hurts (-1.2).`"""
     words = []
     for row in rows[:LISTED]:
-        signed = f" ({difference(row)})" if row["verdict"] != "no verdict" else ""
+        missing = f" in {row['n_pairs']} seeds, {counts}" if (counts := _counts(row)) else ""
+        signed = f" ({difference(row)}{missing})" if row["verdict"] != "no verdict" else ""
         colon = "" if row["verdict"] in ("helps", "hurts") else ":"
         words.append(f"{level_text(row['level'])}{colon} {row['verdict']}{signed}")
     more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
@@ -145,22 +146,24 @@ def levels(rows: Sequence[Row]) -> str:
 
 def lost(row: Row) -> list[str]:
     """What the numbers of a comparison leave out."""
-    counts = ", ".join(
-        f"{row[name]} {word}"
-        for name, word in zip(LOST, ("failed", "diverged", "pending", "without it"), strict=True)
-        if row[name]
-    )
+    counts = _counts(row)
     pair = f"{_sides(row)[0]} over {level_text(row['baseline'])}"
     found = [f"Missing pairs for {pair}: {counts}."] * bool(counts)
     if row["left_out"]:
         found.append(
-            f"The mean for {pair} leaves out {row['left_out']}, where fewer than two seeds have "
-            "both."
+            f"The mean for {pair} leaves out {row['left_out']}: too few seeds have both there, or "
+            "none that the rest has."
         )
     return found
 
 
 # --- parts
+
+
+def _counts(row: Row) -> str:
+    """How many pairs are missing, and why: `2 diverged, 1 failed`."""
+    words = zip(LOST, ("failed", "diverged", "pending", "without it"), strict=True)
+    return ", ".join(f"{row[name]} {word}" for name, word in words if row[name])
 
 
 def _sides(row: Row) -> tuple[str, str]:
@@ -171,8 +174,8 @@ def _sides(row: Row) -> tuple[str, str]:
 def _size(row: Row) -> str:
     """`+1.9 points (95% CI 1.2 to 2.6), higher in 5 of 5 seeds`."""
     unit = METRICS[row["metric"]].unit
-    agreeing = f"{_direction(row)} {_agreeing(row)}" if row["agree"] else "in no seed otherwise"
-    return f"{difference(row)} {unit} (95% CI {interval(row)}), {agreeing}"
+    agreeing = f", {_direction(row)} {_agreeing(row)}" if row["agree"] else ""  # of exactly 0
+    return f"{difference(row)} {unit} (95% CI {interval(row)}){agreeing}"
 
 
 def _direction(row: Row) -> str:

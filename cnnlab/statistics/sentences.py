@@ -12,13 +12,17 @@ from cnnlab.statistics import phrases
 from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.interactions import OFF
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.verdicts import ONE_SEED
 
-ONE_SEED = "One seed: no verdict; add `seeds=5`."
+ADD_SEEDS = "One seed: no verdict; add `seeds=5`."
 
 CERTAINTY = {"helps": 0, "hurts": 0, "equivalent": 1, "no evidence": 2, "no verdict": 3}
 
 FACTORS = 5
 """Factors that are told of, the most certain first."""
+
+AGREEING = 3
+"""Seeds that have to agree on a difference: of two, that is the toss of a coin."""
 
 LOW_POWER = 0.5
 """A test of an interaction that finds less often what it should is told of."""
@@ -56,12 +60,11 @@ def sentences(
     if not summary["n"].sum():
         return [_unfinished(summary)]
     averages = effects[effects["kind"] == AVERAGE]
-    if averages.empty and len(summary) > 1:
-        return ["The variants differ in what a seed stands for only: there is nothing to compare."]
     if averages.empty:
         return [_alone(summary.to_dict("records")[0], metric)]
-    if summary["n"].max() == 1 and (averages["n_pairs"] > 0).any():
-        return [ONE_SEED]
+    tested = averages.loc[averages["n_pairs"] > 0, "why"]
+    if len(tested) and (tested == ONE_SEED).all():
+        return [ADD_SEEDS]
     rank = partial(_certainty, smallest=smallest)
     ranked = [
         sorted(rows.to_dict("records"), key=rank)
@@ -82,7 +85,7 @@ def sentences(
 def _certainty(row: Row, smallest: float) -> tuple[float, ...]:
     """A large difference on which all seeds agree comes before a small one that is certain."""
     large = row["verdict"] == "no evidence" and abs(row["difference"]) > smallest
-    if large and row["agree"] == row["n_pairs"]:
+    if large and row["agree"] == row["n_pairs"] >= AGREEING:
         return (CERTAINTY["equivalent"] - 0.5, row["p"])
     tests = (row["p_equivalent"],) if row["verdict"] == "equivalent" else (row["p_holm"], row["p"])
     return (CERTAINTY[row["verdict"]], *(1.0 if p != p else p for p in tests))
@@ -122,9 +125,9 @@ def _answer(
             (test["factor"], test["factor_level"], test["other"]),
             (test["other"], test["other_level"], test["factor"]),
         ):
-            if name == row["factor"]:
-                simple = _simple(effects, name, level, other)
-                second += [phrases.depends(name, other, simple, row)] * (len(simple) > 1)
+            simple = _simple(effects, name, level, other) if name == row["factor"] else []
+            if len(simple) > 1:
+                second.append(phrases.depends(name, other, simple, row))
     return [" ".join([phrases.answer(row, smallest), *second[:1]]), *second[1:]]
 
 
@@ -138,7 +141,7 @@ def _simple(effects: pd.DataFrame, name: str, level: str, other: str) -> list[di
     rows = effects[
         (effects["kind"] == SIMPLE) & (effects["factor"] == name)
         & (effects["level"].map(level_text) == level)
-        & effects["at"].str.startswith(f"{other}=") & (effects["n_pairs"] > 0)
+        & effects["at"].str.startswith(f"{other}=") & (effects["n_pairs"] > 1)
     ]  # fmt: skip
     return rows.to_dict("records")
 
@@ -173,7 +176,7 @@ def _unseen(interactions: pd.DataFrame) -> list[str]:
 def _best(summary: pd.DataFrame, metric: Metric, smallest: float) -> list[str]:
     """The best of many looks better than it is: by how much, where that is not next to nothing."""
     known = summary[summary["shrunk"].notna()]
-    if known.empty:
+    if known["n"].nunique() != 1:  # what lost seeds change is no luck
         return []
     place = known["mean"].idxmin() if metric.less_is_better else known["mean"].idxmax()
     best = known.loc[place]

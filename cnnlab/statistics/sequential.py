@@ -25,7 +25,7 @@ comparisons, 0.121 for 25, 0.123 for 50 and 0.118 for 200."""
 SWEEPS, FEWEST = 20_000, 1_000
 """So many are simulated, and at least so many where there are many comparisons and looks."""
 
-LISTED = 10
+LISTED = 20
 """As many fresh seeds are listed one by one."""
 
 DRAWS = 4e6
@@ -111,10 +111,10 @@ def warnings(
     compared = count(len(tested), "comparison")
     grown = f", not in {usual}" if false > usual else ""
     fresh = [int(max(seeds)) + 1 + k for k in range(now)]
-    listed = [*fresh[:2], "...", fresh[-1]] if now > LISTED else fresh
+    listed = f"seeds=[{','.join(map(str, fresh))}]" if now <= LISTED else f"{now} other seeds"
     return [
         f"Seeds were added after a report ({steps}): p-values are too small. With {compared} "
         f"looked at like that, a false verdict comes in {false} of 100 sweeps in which nothing has "
         f"an effect{grown}. A new sweep of fresh seeds decides: "
-        f"name=... seeds=[{','.join(map(str, listed))}]."
+        f"name=... {listed}."
     ]

@@ -23,6 +23,7 @@ import pandas as pd
 from cnnlab.core.metrics import Metric
 from cnnlab.statistics.paired import (
     ALPHA,
+    ROUNDING,
     equivalence,
     holm,
     paired_t,
@@ -71,12 +72,17 @@ def tested(named: pd.DataFrame, differences: np.ndarray, metric: Metric) -> pd.D
     Returns:
         the naming columns, then COLUMNS: n_pairs (seeds), agree (seeds whose difference has
         the sign of their mean), difference (mean over seeds), its sd, 95% t interval (of this
-        comparison alone) and two-sided p; all that a family decides is NaN, and no row has a
-        verdict
+        comparison alone, cut at the largest difference that the metric's limits allow) and
+        two-sided p; all that a family decides is NaN, and no row has a verdict
     """
     named = named.reset_index(drop=True)
     table = pd.concat([named, paired_t(differences.T)], axis=1).assign(metric=metric.name)
-    table["agree"] = (np.sign(differences) == np.sign(table[["difference"]].to_numpy())).sum(axis=1)
+    signs = np.sign(np.where(np.abs(differences) < ROUNDING, 0, differences))
+    same = (signs == np.sign(table[["difference"]].to_numpy())) & (signs != 0)
+    table["agree"] = same.sum(axis=1)
+    most = metric.limits[1] - metric.limits[0]
+    for end in ("ci_low", "ci_high"):
+        table[end] = table[end].clip(-most, most)
     table["why"] = _why(table)
     table = table.assign(**dict.fromkeys(_OF_A_FAMILY, np.nan), comparisons=0, verdict="no verdict")
     names = [name for name in named.columns if name not in (*COLUMNS, "planned")]
@@ -121,7 +127,9 @@ def decided(
     comparisons = sum(int((~np.isnan(each)).sum()) for each in (p, *further))
     family["comparisons"] = comparisons
     alpha = ALPHA / max(comparisons, 1)
-    family["all_low"], family["all_high"] = _simultaneous(family, 1 - alpha)
+    most = metric.limits[1] - metric.limits[0]
+    ends = np.clip(_simultaneous(family, 1 - alpha), -most, most)
+    family["all_low"], family["all_high"] = ends
     count, sd = family["n_pairs"].to_numpy(), family["sd"].to_numpy()
     possible = np.array([sd, *sd_limits(sd, count - 1)])
     more = np.maximum(seeds_needed(possible, smallest, alpha) - count, 0)

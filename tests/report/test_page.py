@@ -18,7 +18,7 @@ from cnnlab.report.page import Row, listing, page
 from cnnlab.report.page.document import HERE, STYLES, data_uri, embedded
 from cnnlab.report.page.figures import LARGE, figures
 from cnnlab.report.page.missing import state
-from cnnlab.statistics.analysis import Analysis
+from cnnlab.statistics.analysis import Analysis, analyse
 
 LR = [0.01, 0.02, 0.1]
 
@@ -371,6 +371,28 @@ def test_levels_of_vary_are_not_compared():
     assert found.components["factor"].tolist() == ["vary"] * 3
     assert len(found.summary) == 6
     alone = analysed(sweep_of({"vary": levels["vary"]}))
-    assert alone.sentences == [
-        "The variants differ in what a seed stands for only: there is nothing to compare."
-    ]
+    assert alone.sentences[0].startswith("One variant only, nothing to compare")
+    assert "vary=null" in found.notices[0]
+    for analysis in (found, alone):
+        assert Reader(page(analysis, {})).block("summary")
+
+
+def test_a_whole_report_can_be_one_family_in_which_nothing_counts_twice():
+    several = sweep_of({"norm": ["none", "bn"], "lr": LR})
+    apart, whole = (
+        analyse(several, "best_val_accuracy", smallest=0.005, one_family=one)
+        for one in (False, True)
+    )
+    tests = sum(
+        int(table["p"].notna().sum())
+        for table in (apart.effects, apart.against, apart.interactions)
+    )
+    for table in (whole.effects, whole.against, whole.interactions):
+        assert set(table.loc[table["p_holm"].notna(), "comparisons"]) <= {tests}
+    assert (whole.effects["p_holm"] >= apart.effects["p_holm"]).all()
+    assert "in at most 5 of 100 sweeps." in Reader(page(whole, {})).words
+    assert "(family=report: in 5)" in Reader(page(apart, {})).words
+    one = sweep_of({"norm": ["none", "bn", "gn"]})
+    found = analyse(one, "best_val_accuracy", smallest=0.005, one_family=True)
+    assert found.effects["p_holm"].tolist() == found.against["p_holm"].tolist()
+    assert set(found.effects["comparisons"]) == {2}

@@ -213,6 +213,24 @@ def test_means_of_what_there_is_where_no_seed_has_all_and_that_is_said():
     assert "some runs are missing: means of those there are" in told
 
 
+def test_a_mean_that_least_squares_puts_beyond_1_ends_there():
+    levels = {"a": [0, 1], "b": [0, 1], "c": [0, 1]}
+
+    def value(row):
+        seed = row["seed"]
+        low = 0.96 if seed < 2 else 1.0
+        return 1.0 if row["c"] or row["a"] or row["b"] else low
+
+    analysis = made(
+        levels, value=value, seeds=5,
+        status=lambda row: "failed" if row["c"] and row["seed"] > 1 else "done",
+    )  # fmt: skip
+    factors = analysis.matrix.factors[:2]
+    assert crossing(analysis.matrix, *factors).whole.mean(axis=0).max() > 1
+    assert cell_means(crossing(analysis.matrix, *factors), (0, 1))["mean"].max() == 1
+    plots.interactions_figure(analysis)
+
+
 def test_many_levels_and_many_pairs_are_cut_and_that_is_said():
     two = ["x", "y"]
     figure = plots.interactions_figure(made({"a": list("pqrstuvw"), "b": list("pqrstuvw")}))

@@ -60,12 +60,12 @@ def averages(runs, factors=("norm", "lr"), **more) -> pd.DataFrame:
 
 def test_students_sleep_data_is_a_sweep_of_one_factor_and_ten_seeds():
     """R: t.test(extra ~ group, data = sleep, paired = TRUE), as in test_paired."""
-    runs = grid(10, lambda v, seed: {1: FIRST, 2: SECOND}[v["drug"]][seed], drug=[1, 2])
+    runs = grid(10, lambda v, seed: {1: FIRST, 2: SECOND}[v["drug"]][seed] / 10, drug=[1, 2])
     row = found(runs, ["drug"], baseline={"drug": 2}).iloc[0]
     assert (row["level"], row["baseline"], row["n_pairs"], row["combinations"]) == (1, 2, 10, 1)
-    assert row["difference"] == pytest.approx(-1.58)
+    assert row["difference"] == pytest.approx(-0.158)
     assert row["p"] == row["p_holm"] == pytest.approx(0.002832890, abs=5e-9)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-2.4598858, -0.7001142), abs=1e-7)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-0.24598858, -0.07001142), abs=1e-8)
     assert row["verdict"] == "hurts"
 
 

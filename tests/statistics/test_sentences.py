@@ -143,7 +143,12 @@ def numbers_of(tables) -> set[float]:
     words = [each.select_dtypes(exclude="number").stack() for each in tables]
     texts = " ".join(str(value) for column in words for value in column)
     typed = map(float, re.findall(r"\d+(?:\.\d+)?", texts))
-    return {0.5, 80, 95, 100, 1000, 3, *values.abs(), *(values.abs() * 100), *typed}
+    rows = tables[1]
+    needed = [rows["n_pairs"] + rows[f"more_seeds_{end}"] for end in ("low", "high")]
+    return {
+        0.5, 80, 95, 100, 1000, 3, *values.abs(), *(values.abs() * 100), *typed,
+        *pd.concat(needed),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -158,6 +163,39 @@ def test_no_sentence_has_a_number_that_no_table_has(name):
             digits = len(plain.partition(".")[2])
             near = np.abs(known - float(plain)) <= 0.5000001 * 10**-digits
             assert near.any() or float(plain) in counted or "more" in text, (typed, text)
+
+
+def test_where_the_baseline_diverged_and_the_rest_interacts_it_is_told_all_the_same():
+    runs = two(3, lambda v, s: 0.05 * (bn(v) and v["lr"] == 0.1), lr=[10, 0.1, 0.01])
+    texts = told(lose(runs, "diverged", lr=10), BOTH)
+    assert texts[0].startswith("With norm=bn, best validation accuracy is 2.6 points higher")
+
+
+def test_one_seed_that_is_left_of_five_is_not_told_as_one_that_was_planned():
+    runs = LONELY.copy()
+    runs.loc[runs["seed"] > 0, ["status", METRIC]] = ["failed", np.nan]
+    assert "retry=failed" in told(runs, NORM)[0]
+
+
+def test_one_surviving_run_is_no_end_of_a_range():
+    """At lr=1 bn has one run left, 30 points lower; two are needed."""
+    runs = two(5, lambda v, s: bn(v) * (-0.3 if v["lr"] == 1 else v["lr"] / 5), lr=[0.1, 0.2, 1])
+    for seed in range(4):
+        runs = lose(runs, "diverged", norm="bn", lr=1, seed=seed)
+    assert "at 1" not in " ".join(text for text in told(runs, BOTH) if "depends" in text)
+
+
+def test_of_a_level_that_is_not_the_first_it_is_told_too_what_is_missing():
+    runs = gains({"gn": (0.03, 0.001), "bn": (0.02, 0.002)})
+    for seed in (0, 1, 2):
+        runs = lose(runs, "diverged", norm="bn", seed=seed)
+    assert any("in 2 seeds, 3 diverged" in text for text in told(runs, NORM))
+
+
+def test_a_mean_of_exactly_zero_is_neither_higher_nor_lower():
+    runs = grid(2, lambda v, s: 0.5 + (0.25 if s else -0.25) * (v["norm"] == "bn"),
+                norm=["bn", "none"])  # fmt: skip
+    assert told(runs, NORM)[0].endswith(").")
 
 
 @pytest.mark.parametrize("name", CASES)

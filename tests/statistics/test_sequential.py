@@ -84,7 +84,9 @@ def test_fresh_seeds_are_none_of_the_sweeps_own():
     (text,) = warnings([[4, 7]], effects([3]), np.array([4, 7, 90]))
     assert text.endswith("seeds=[91,92,93].")
     (text,) = warnings([seeds(10)], effects([20]), seeds(20))
-    assert text.endswith("seeds=[20,21,...,39].")
+    assert text.endswith(f"seeds=[{','.join(map(str, range(20, 40)))}].")
+    (text,) = warnings([seeds(10)], effects([21]), seeds(21))
+    assert text.endswith("name=... 21 other seeds.")
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,22 @@ def test_more_seeds_has_the_limits_that_the_standard_deviation_has():
     assert row[["more_seeds_low", "more_seeds_high"]].tolist() == (needed - 5).tolist()
 
 
+def test_no_interval_reaches_farther_than_two_accuracies_can_be_apart():
+    rows = family((0.0, 0.9), (0.1, 0.9))
+    ends = rows[["ci_low", "ci_high", "all_low", "all_high"]].abs()
+    assert ends.to_numpy().max() == 1
+    rows = family((0.0, 0.9), (0.1, 0.9), metric="final_train_loss")
+    assert rows["all_high"].min() > 1
+
+
+def test_a_tie_agrees_with_nobody():
+    named = pd.DataFrame({"level": [1, 2]}).assign(combinations=1, planned=1, left_out="")
+    named = named.assign(**dict.fromkeys(LOST, 0))
+    differences = np.array([[0.02, 0.0, -0.01], [0.01, -0.01, 0.0]])
+    rows = judged(named, differences, METRICS["best_val_accuracy"], 0.005)
+    assert rows["agree"].tolist() == [1, 0]
+
+
 def test_the_columns_are_the_ones_that_are_told():
     assert family((0.01, 0.006)).columns.tolist() == ["level", *COLUMNS]
 

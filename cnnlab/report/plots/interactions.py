@@ -55,8 +55,10 @@ def cell_means(cells: Crossing, limits: tuple[float, float]) -> pd.DataFrame:
         values = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     tests = paired_t(values.reshape(len(values), -1))
     table = pd.DataFrame(product(*cells.levels), columns=["a", "b"], dtype=object)
-    low, high = (np.clip(tests[end], *limits) for end in ("ci_low", "ci_high"))
-    return table.assign(mean=tests["difference"], low=low, high=high, partial=partial)
+    # What least squares put in the place of a lost run may lie beyond a limit too.
+    ends = {"mean": "difference", "low": "ci_low", "high": "ci_high"}
+    within = {name: np.clip(tests[of], *limits) for name, of in ends.items()}
+    return table.assign(**within, partial=partial)
 
 
 def lines(
