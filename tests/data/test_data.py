@@ -258,6 +258,7 @@ def test_a_note_changes_no_fingerprint_and_stays_with_shared_images():
         assert shared.open()["one"].notes == data.notes != ()
 
 
+@pytest.mark.slow
 def test_a_command_says_it_once_and_each_run_keeps_it_in_its_log(tmp_path):
     typed = ("-m", "norm=bn,none", *SMALL, "data.noise=0.0", "epochs=1", "hydra.launcher.workers=1")
     done = command("run", *typed, cwd=tmp_path, environment={"COLUMNS": "300"})

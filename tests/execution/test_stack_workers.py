@@ -213,6 +213,7 @@ def test_a_run_that_hangs_costs_the_stack_its_time_and_then_only_itself(tmp_path
 # --- a process ends, or another one is there
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_each_run_of_its_stack_one_try(tmp_path, alone):
     sweep = Sweep(tmp_path, THREE)
     with sweep.started() as process:

@@ -170,6 +170,7 @@ def test_retry_trains_the_failed_run_and_no_other(tmp_path, bad, whole):
     assert {path for path in changed if not path.startswith(own)} == {f"{again.folder}/plan.json"}
 
 
+@pytest.mark.slow
 def test_on_error_stop_ends_at_the_first_failure(tmp_path, whole):
     stop = faulty(tmp_path, "raise", (*SIX, "on_error=stop", "hydra.launcher.workers=1"))
     assert stop.run() == 1
@@ -247,6 +248,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
 # --- a person, or a scheduler, that ends it
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, undisturbed):
     """Ctrl-C, SIGTERM to all processes and to the first one only, then what a closed terminal
     sends, then none."""
