@@ -45,8 +45,8 @@ def risk(analysis: Analysis) -> str:
     if families < 2:
         return f"Where nothing has an effect, {said}."
     return (
-        f"Where nothing has an effect, {said} in one table, and in up to "
-        f"{100 * ALPHA * families:.0f} in any of {families} (family=report: in "
+        f"Where nothing has an effect, {said} in one table, and in any of "
+        f"{families} in {100 * ALPHA * families:.0f} at most (family=report: in "
         f"{100 * ALPHA:.0f})."
     )
 

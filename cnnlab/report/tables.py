@@ -126,7 +126,8 @@ def summary(analysis: Analysis) -> Table:
         )
     columns += [plain(head, name, metric.digits) for name, head in BESIDE.items() if name in table]
     columns.append(plain("seconds a run", "seconds", 1, detail=1))
-    note = "; mean over seeds with Student's 95% interval" if several else "; one seed, no interval"
+    single = "; one seed, no interval" if table["n"].max() == 1 else ""
+    note = "; mean over seeds with Student's 95% interval" if several else single
     caption = f"{chosen(metric)}{note}. {count(len(table), 'variant')}."
     caption += f" {covers(analysis)}" * several
     if (analysis.sweep.runs["stack_size"] > 1).any():

@@ -70,7 +70,9 @@ class Analysis:
                 .map(level_text)
                 .unique()
             )
-            looked.append(f"Compared are the runs with vary={level} only; the others tell spreads.")
+            looked.append(
+                f"Only the runs with vary={level} are compared; the table of spreads has all."
+            )
         return [*looked, *self.sweep.notices]
 
 

@@ -57,7 +57,7 @@ def _no_evidence(row: Row, _: float) -> str:
     elif row["agree"] < row["n_pairs"]:
         return f"No evidence that {ours} differs from {over}{_on_average(row)}: {_size(row)}."
     else:
-        why = ""
+        why = ": there may be no difference"
     return f"{ours} over {over}{_on_average(row)}: {_size(row)}, but uncertain{why}."
 
 
@@ -110,14 +110,14 @@ def _many(count: float) -> str:
     return f"more than {MANY:,}" if count > MANY else f"{count:.0f}"
 
 
-def depends(name: str, other: str, simple: Sequence[Row], lead: Row) -> str:
+def depends(name: str, other: str, simple: Sequence[Row], lead: Row | None) -> str:
     """How a factor's effect depends on another: its simple effects of one level.
 
     Args:
         name: the factor
         other: that it depends on
         simple: the effects of one level at the levels of the other
-        lead: the average that is told before
+        lead: the average that is told before it; None: it stands alone
     """
     if len(simple) > LISTED:  # the two ends tell how far apart they are
         ends = sorted(simple, key=lambda each: each["difference"])
@@ -125,7 +125,7 @@ def depends(name: str, other: str, simple: Sequence[Row], lead: Row) -> str:
     else:
         at = ", ".join(map(_at, simple))
     level = level_text(simple[0]["level"])
-    if level != level_text(lead["level"]):
+    if lead is None or level != level_text(lead["level"]):
         return f"What {name}={level} changes depends on {other}: {at}."
     if lead["verdict"] == "equivalent":
         return f"That is so on average only, and depends on {other}: {at}."
@@ -151,8 +151,8 @@ def lost(row: Row) -> list[str]:
     found = [f"Missing pairs for {pair}: {counts}."] * bool(counts)
     if row["left_out"]:
         found.append(
-            f"The mean for {pair} leaves out {row['left_out']}: too few seeds have both there, or "
-            "none that the rest has."
+            f"The mean for {pair} leaves out {row['left_out']}, where too few seeds can be "
+            "compared."
         )
     return found
 

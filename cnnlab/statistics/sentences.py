@@ -58,7 +58,7 @@ def sentences(
         what numbers leave out, what the tests cannot see, the best variant
     """
     if not summary["n"].sum():
-        return [_unfinished(summary)]
+        return [_unfinished(summary, metric)]
     averages = effects[effects["kind"] == AVERAGE]
     if averages.empty:
         return [_alone(summary.to_dict("records")[0], metric)]
@@ -91,11 +91,16 @@ def _certainty(row: Row, smallest: float) -> tuple[float, ...]:
     return (CERTAINTY[row["verdict"]], *(1.0 if p != p else p for p in tests))
 
 
-def _unfinished(summary: pd.DataFrame) -> str:
+def _unfinished(summary: pd.DataFrame, metric: Metric) -> str:
     sums = summary[["failed", "unreadable", "diverged", "pending"]].sum()
     sums["failed"] -= sums["unreadable"]
     counts = ", ".join(f"{size} {state}" for state, size in sums.items() if size)
-    return f"No run has a result yet: {counts}." if counts else "No run has a result yet."
+    if sums["pending"]:
+        return f"No run has a result yet: {counts}."
+    if counts:
+        return f"No run has a result: {counts}."
+    hint = "; evaluate_test=true measures it" if metric.name == "test_accuracy" else ""
+    return f"No run has a {metric.label}{hint}."
 
 
 def _alone(row: Row, metric: Metric) -> str:
@@ -127,7 +132,7 @@ def _answer(
         ):
             simple = _simple(effects, name, level, other) if name == row["factor"] else []
             if len(simple) > 1:
-                second.append(phrases.depends(name, other, simple, row))
+                second.append(phrases.depends(name, other, simple, None if second else row))
     return [" ".join([phrases.answer(row, smallest), *second[:1]]), *second[1:]]
 
 

@@ -113,8 +113,8 @@ def warnings(
     fresh = [int(max(seeds)) + 1 + k for k in range(now)]
     listed = f"seeds=[{','.join(map(str, fresh))}]" if now <= LISTED else f"{now} other seeds"
     return [
-        f"Seeds were added after a report ({steps}): p-values are too small. With {compared} "
-        f"looked at like that, a false verdict comes in {false} of 100 sweeps in which nothing has "
-        f"an effect{grown}. A new sweep of fresh seeds decides: "
+        f"Seeds were added after a report of such runs ({steps}): p-values are too small. With "
+        f"{compared} looked at like that, a false verdict comes in {false} of 100 sweeps in which "
+        f"nothing has an effect{grown}. A new sweep of fresh seeds decides: "
         f"name=... {listed}."
     ]

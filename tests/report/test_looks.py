@@ -16,7 +16,7 @@ from cnnlab.report.settings import Settings
 from cnnlab.report.terminal import show
 from cnnlab.report.write import analysed, write
 
-STEPS = "Seeds were added after a report (3, then 5): p-values are too small."
+STEPS = "Seeds were added after a report of such runs (3, then 5): p-values are too small."
 
 TYPED = (*SMALL, "name=mine", "norm=bn,none")
 

@@ -109,6 +109,8 @@ CASES = {
     "no pair at all": (pd.concat([lose(LONELY, "diverged", norm="bn"), LONELY.iloc[:0]]), NORM),
     "equal differences": (gains({"bn": (0.01, 0.0)}), NORM),
     "nothing finished": (lose(lose(LONELY, "diverged", norm="bn"), "pending", norm="none"), NORM),
+    "all diverged": (LONELY.assign(status="diverged", **{METRIC: np.nan}), NORM),
+    "a metric that no run has": (LONELY.assign(test_accuracy=np.nan), NORM, "test_accuracy"),
     "one variant": (ONE, NORM),
     "one variant and one seed": (ONE.iloc[:1], []),
     "one variant, the same with all seeds": (grid(3, norm=["bn"]), NORM),

@@ -73,9 +73,9 @@ def seeds(number: int) -> list[int]:
 def test_the_looks_the_error_and_the_remedy_are_told():
     (text,) = warnings([[], seeds(3), seeds(5)], effects([10] * 6), seeds(10))
     assert text == (
-        "Seeds were added after a report (3, then 5, then 10): p-values are too small. With 6 "
-        "comparisons looked at like that, a false verdict comes in 12 of 100 sweeps in which "
-        "nothing has an effect, not in 5. A new sweep of fresh seeds decides: "
+        "Seeds were added after a report of such runs (3, then 5, then 10): p-values are too "
+        "small. With 6 comparisons looked at like that, a false verdict comes in 12 of 100 "
+        "sweeps in which nothing has an effect, not in 5. A new sweep of fresh seeds decides: "
         "name=... seeds=[10,11,12,13,14,15,16,17,18,19]."
     )
 
