@@ -92,7 +92,7 @@ class Plan:
         hydra: Hydra's own settings
         runs: in the order of training, each once
         notes: what was found on disk and is not used, and why
-    earlier: its plan.json as it is on disk, if there is one that can be read
+        earlier: its plan.json as it is on disk, if there is one that can be read
     """
 
     name: str

@@ -31,12 +31,10 @@ from cnnlab.report.columns import (
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.summary import LACKING, planned
 
 BESIDE = {"final_val_accuracy": "last epoch", "test_accuracy": "test"}
 """Heads of the metrics that are shown beside another."""
-
-LACKING = ("diverged", "failed", "unreadable", "pending")
-"""Columns of a summary that count runs without a number."""
 
 MOST = 3000
 """Rows of a table; the files beside the page have all."""
@@ -107,7 +105,6 @@ def tables(analysis: Analysis) -> list[Table]:
 def summary(analysis: Analysis) -> Table:
     """The variants."""
     metric, table = analysis.metric, analysis.summary
-    table = table.assign(failed=table["failed"] - table["unreadable"])
     several = bool(table["n"].max() > 1)
     states = {state: state for state in LACKING}
     columns = [
@@ -266,8 +263,7 @@ def _made(
 
 def _seeds(row: Row) -> str:
     """`5`, or `3 of 5` where some have no number."""
-    planned = row["n"] + sum(row[key] for key in LACKING)
-    return str(row["n"]) if row["n"] == planned else f"{row['n']} of {planned}"
+    return str(row["n"]) if row["n"] == planned(row) else f"{row['n']} of {planned(row)}"
 
 
 def _partial_mean(row: Row) -> list[Any]:

@@ -96,7 +96,8 @@ def analyse(
     Raises:
         Refused: a baseline that the sweep does not have
     """
-    table = spread(*_compared(sweep), metric)
+    runs, factors = _compared(sweep)
+    table = spread(runs, factors, metric)
     base = _planned(sweep) if baseline is None else baseline
     rows, differences = effects(table, baseline=base, smallest=smallest)
     others = against(table, baseline=base, smallest=smallest)
@@ -104,6 +105,10 @@ def analyse(
     if one_family:
         rows, others, crossed = _one_family(rows, others, crossed, table.metric, smallest)
     summary = variants.summary(sweep.runs, sweep.factors, table.metric)
+    every, told = table, summary
+    if factors != sweep.factors:
+        every = spread(sweep.runs, sweep.factors, metric)
+        told = variants.summary(runs, factors, table.metric)
     return Analysis(
         sweep=sweep,
         matrix=table,
@@ -114,15 +119,9 @@ def analyse(
         differences=differences,
         against=others,
         interactions=crossed,
-        components=components(spread(sweep.runs, sweep.factors, metric)),
+        components=components(every),
         published=variants.published(sweep.runs, sweep.factors),
-        sentences=sentences(
-            variants.summary(*_compared(sweep), table.metric),
-            rows,
-            crossed,
-            metric=table.metric,
-            smallest=smallest,
-        ),
+        sentences=sentences(told, rows, crossed, metric=table.metric, smallest=smallest),
     )
 
 

@@ -12,6 +12,7 @@ from cnnlab.statistics import phrases
 from cnnlab.statistics.effects import AVERAGE, SIMPLE, WITHOUT
 from cnnlab.statistics.interactions import OFF
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.summary import LACKING
 from cnnlab.statistics.verdicts import ONE_SEED
 
 ADD_SEEDS = "One seed: no verdict; add `seeds=5`."
@@ -92,8 +93,7 @@ def _certainty(row: Row, smallest: float) -> tuple[float, ...]:
 
 
 def _unfinished(summary: pd.DataFrame, metric: Metric) -> str:
-    sums = summary[["failed", "unreadable", "diverged", "pending"]].sum()
-    sums["failed"] -= sums["unreadable"]
+    sums = summary[list(LACKING)].sum()
     counts = ", ".join(f"{size} {state}" for state, size in sums.items() if size)
     if sums["pending"]:
         return f"No run has a result yet: {counts}."

@@ -1,5 +1,8 @@
 """From the table of runs to the table of variants."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -8,6 +11,14 @@ from cnnlab.core.metrics import Metric
 from cnnlab.statistics.matrix import spread
 from cnnlab.statistics.paired import LEVEL
 from cnnlab.statistics.shrinkage import shrunk
+
+LACKING = ("diverged", "failed", "unreadable", "pending")
+"""Columns that count runs without a number; the last have none yet."""
+
+
+def planned(row: Mapping[str, Any]) -> int:
+    """How many runs a variant was to have."""
+    return row["n"] + sum(row[state] for state in LACKING)
 
 
 def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFrame:
@@ -19,8 +30,8 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
         metric: the one that is compared
 
     Returns:
-        the factors, n (runs that are done and have the metric), failed, diverged, pending (counts;
-        unreadable records count as failed), unreadable (how many of those), mean, std (n - 1),
+        the factors, n (runs that are done and have the metric), failed, unreadable,
+        diverged, pending (counts), mean, std (n - 1),
         ci_low, ci_high (Student's t: mean -+ t(n - 1) std / sqrt(n), cut at the metric's limits: no
         mean of shares lies beyond 0 or 1, so it covers as often as before), best, seconds (a run's
         own, mean), shrunk (the mean, less what a best of many owes to chance:
@@ -36,9 +47,7 @@ def summary(runs: pd.DataFrame, factors: list[str], metric: Metric) -> pd.DataFr
     )
     table = groups[list(factors)].copy()
     table["n"] = values.count().reindex(table.index, fill_value=0)
-    table["failed"] = counts["failed"] + counts["unreadable"]
-    table["unreadable"] = counts["unreadable"]
-    table["diverged"], table["pending"] = counts["diverged"], counts["pending"]
+    table[list(counts)] = counts
     table["mean"], table["std"] = values.mean(), values.std()
     freedom = np.maximum(table["n"] - 1, 1)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * table["std"] / np.sqrt(freedom + 1)

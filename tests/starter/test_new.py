@@ -25,7 +25,7 @@ def test_a_new_project_passes_its_own_tests_and_answers_its_question(tmp_path):
     assert "8 done, 0 diverged, 0 failed" in done.stdout, done.stdout + done.stderr
     report = command("report", cwd=tmp_path / "mine")
     assert "Does attention help this network" in report.stdout
-    assert "attention=se" in " ".join(report.stdout.split())
+    assert "attention=se differs from none" in " ".join(report.stdout.split())
 
 
 def test_its_options_are_all_described(tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_a_summary_by_hand():
     ]  # fmt: skip
     assert found.index.tolist() == ["bn", "none", "gn"]
     assert found["n"].tolist() == [2, 0, 1]
-    assert found["failed"].tolist() == [0, 2, 0]
+    assert found["failed"].tolist() == [0, 1, 0]
     assert found["unreadable"].tolist() == [0, 1, 0]
     assert found["diverged"].tolist() == [1, 0, 0]
     assert found["pending"].tolist() == [0, 1, 0]

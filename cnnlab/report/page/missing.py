@@ -10,6 +10,7 @@ from cnnlab.records.reading.sweeps import STATES
 from cnnlab.report.lost import lost_levels
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.summary import LACKING
 
 LISTED = 30
 """Reasons and problems that are listed; of more, the rest is counted."""
@@ -61,7 +62,7 @@ def state(analysis: Analysis) -> State:
     sweep, table = analysis.sweep, analysis.summary
     counts = dict(sweep.counts) or sweep.runs["status"].value_counts().to_dict()
     why = why_missing(analysis)
-    lost = table["failed"] + table["diverged"] > 0
+    lost = table[list(LACKING[:-1])].any(axis=1)
     problems = list(sweep.problems)
     return State(
         total=sum(counts.values()),

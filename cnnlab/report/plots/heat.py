@@ -17,6 +17,7 @@ from cnnlab.report.plots.sheet import GREY, LIGHT, SMALL, panels
 from cnnlab.report.plots.text import described, fitted, missing, row_of
 from cnnlab.statistics.analysis import Analysis
 from cnnlab.statistics.matrix import level_text
+from cnnlab.statistics.summary import planned
 
 CELL = 1.45, 0.78
 """Inches of a cell."""
@@ -83,8 +84,7 @@ def _text(cell: Mapping[str, Any], digits: int) -> str:
         lines.append(f"published {number(cell['published'], digits)}")
     lacks = missing(cell).replace(", ", "\n")
     if cell["n"] and lacks:
-        planned = cell["n"] + cell["failed"] + cell["diverged"] + cell["pending"]
-        lacks = f"{cell['n']} of {planned}; {lacks}"
+        lacks = f"{cell['n']} of {planned(cell)}; {lacks}"
     return "\n".join(filter(None, (*lines, lacks)))
 
 

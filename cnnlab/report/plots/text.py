@@ -16,10 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from cnnlab.core.formats import count
 from cnnlab.records.reading.sweeps import STATES, Sweep
 from cnnlab.statistics.matrix import level_text
-
-LACKS = ("diverged", "failed", "pending")
-"""Columns of a summary that count runs without a number."""
-
+from cnnlab.statistics.summary import LACKING, planned
 
 WIDOW = 0.15
 """Share of a line that the last one should have."""
@@ -50,17 +47,14 @@ def counted(summary: pd.DataFrame) -> str:
 
 def missing(row: Mapping[str, Any]) -> str:
     """What a variant lacks: `2 diverged, 1 failed, 1 unreadable`; empty where nothing is."""
-    counts = {**{k: row[k] for k in LACKS}, "unreadable": row["unreadable"]}
-    counts["failed"] -= row["unreadable"]  # a summary counts those in both
-    return ", ".join(f"{number:.0f} {state}" for state, number in counts.items() if number)
+    return ", ".join(f"{row[state]:.0f} {state}" for state in LACKING if row[state])
 
 
 def seeds(row: Mapping[str, Any]) -> str:
     """How many runs a variant's mean is of: `3 seeds`, `1 of 3 seeds; 2 diverged`."""
     if not missing(row):
         return count(row["n"], "seed")
-    planned = row["n"] + sum(row[k] for k in LACKS)
-    return f"{row['n']} of {count(planned, 'seed')}; {missing(row)}"
+    return f"{row['n']} of {count(planned(row), 'seed')}; {missing(row)}"
 
 
 def basis(sweep: Sweep, summary: pd.DataFrame) -> str:
