@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.planning import plan
-from cnnlab.planning.plan import Plan, Run
+from cnnlab.planning.runs import Plan, Run
 from cnnlab.records.schema import METRICS, Result
 
 SEEDS = 10

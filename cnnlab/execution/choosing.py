@@ -15,7 +15,7 @@ from cnnlab.execution.measuring import Choice, Measured, Question
 from cnnlab.execution.speeds import Speeds
 from cnnlab.execution.workers.pool import Pool
 from cnnlab.execution.workers.watcher import Watcher
-from cnnlab.planning import plan
+from cnnlab.planning.runs import Run, uncut
 
 PATIENCE = 600.0
 """Seconds after which a measurement counts as hanging."""
@@ -40,7 +40,7 @@ class Settled:
 
 
 def settle(
-    pending: Sequence[plan.Run],
+    pending: Sequence[Run],
     earlier: Sequence[Mapping[str, Any]],
     environments: Sequence[Mapping[str, str]],
     stack: int | None,
@@ -81,7 +81,7 @@ def settle(
 
 
 def _still_alike(
-    pending: Sequence[plan.Run], kept: Sequence[Mapping[str, Any]]
+    pending: Sequence[Run], kept: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """The stacks whose pending runs may be trained as one: their parts' code may have changed."""
     numbers = {run.run_id: number for number, run in enumerate(pending)}
@@ -98,7 +98,7 @@ def _still_alike(
 
 
 def _formed(
-    runs: Sequence[plan.Run],
+    runs: Sequence[Run],
     environments: Sequence[Mapping[str, str]],
     stack: int | None,
     shared: Any,
@@ -122,14 +122,14 @@ def _formed(
 
 
 def _chosen(
-    groups: Sequence[Sequence[plan.Run]],
+    groups: Sequence[Sequence[Run]],
     environments: Sequence[Mapping[str, str]],
     stack: int | None,
     shared: Any,
 ) -> list[Choice]:
     """How the runs of each group are trained: as on this machine before, else as is quickest."""
     total, speeds = sum(map(len, groups)), Speeds(environments)
-    first = plan.uncut([run for own in groups for run in own])
+    first = uncut([run for own in groups for run in own])
     asked = []
     for own in groups:
         workers = grouping.share(len(own), total, len(environments))
@@ -149,7 +149,7 @@ def _chosen(
     return [speeds.chosen(*each) or each[1].unmeasured for each in asked]
 
 
-def question(runs: Sequence[plan.Run], workers: int, stack: int | None) -> Question:
+def question(runs: Sequence[Run], workers: int, stack: int | None) -> Question:
     """What there is to measure of runs of a structure."""
     first = runs[0].job.config
     per_epoch = math.ceil(len(load(first.data).train) / first.batch_size)

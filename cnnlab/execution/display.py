@@ -15,7 +15,7 @@ from rich.text import Text
 from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.core.reasons import common
 from cnnlab.execution.workers.watcher import Watcher
-from cnnlab.planning import plan
+from cnnlab.planning.runs import Plan, Run
 
 REFRESH = 0.2
 """Seconds between two pictures on a terminal."""
@@ -47,7 +47,7 @@ class Display(Watcher):
         outcomes: by run id, how each run went; filled here
     """
 
-    def __init__(self, planned: plan.Plan, outcomes: dict[str, Mapping[str, Any]]):
+    def __init__(self, planned: Plan, outcomes: dict[str, Mapping[str, Any]]):
         self.planned, self.outcomes = planned, outcomes
         self.runs = planned.pending
         self.single = len(self.runs) == 1
@@ -170,10 +170,10 @@ class Display(Watcher):
         elif level == logging.WARNING:
             say(f"{self.active[number].label}: {line}", level)
 
-    def _label(self, run: plan.Run) -> str:
+    def _label(self, run: Run) -> str:
         return f"{self.planned.variant_text(run)} seed={run.job.config.seed}".strip()
 
-    def _score(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
+    def _score(self, run: Run, outcome: Mapping[str, Any]) -> None:
         accuracy = outcome.get("best_val_accuracy")
         if outcome["status"] == "done" and accuracy is not None and self.planned.factors:
             self.scores.setdefault(self.planned.variant_text(run), []).append(accuracy)

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from cnnlab.planning.plan import Run
+from cnnlab.planning.runs import Run
 
 OF_A_JOB = ("sweep", "overrides", "job", "runtime")
 """The parts of Hydra's own settings that differ from run to run."""

@@ -20,7 +20,7 @@ from cnnlab.execution.display import Display
 from cnnlab.execution.planned_runs import PlannedRuns
 from cnnlab.execution.task import lost
 from cnnlab.execution.workers.pool import Pool
-from cnnlab.planning.plan import Plan, Run
+from cnnlab.planning.runs import Plan, Run
 from cnnlab.records import locks, plan_file
 from cnnlab.training import devices
 

@@ -13,7 +13,7 @@ from cnnlab.data.sharing import Shared
 from cnnlab.execution import task
 from cnnlab.execution.hydra_files import HydraFiles
 from cnnlab.execution.workers.worker import Tell
-from cnnlab.planning.plan import Run
+from cnnlab.planning.runs import Run
 
 KINDS = {events.Later: "later", events.Alone: "alone"}
 """What a pool is told of a run that it is to try again."""

@@ -18,8 +18,8 @@ from cnnlab.core.reasons import Trouble, reasons
 from cnnlab.execution.launching import Outcomes, environments, launch
 from cnnlab.execution.task import last_lines
 from cnnlab.execution.workers.pool import WorkersBroken
-from cnnlab.planning.plan import Plan
 from cnnlab.planning.preview import print_plan
+from cnnlab.planning.runs import Plan
 from cnnlab.records import locks, writer
 from cnnlab.records.schema import FINISHED, read_result
 

@@ -22,7 +22,7 @@ from cnnlab.core.files import FULL
 from cnnlab.core.provenance import git, versions
 from cnnlab.data.loading import load
 from cnnlab.planning.grid import Job
-from cnnlab.planning.plan import Run
+from cnnlab.planning.runs import Run
 from cnnlab.records import locks, lookup
 from cnnlab.records.identity import run_id
 from cnnlab.records.schema import FINISHED, Result, read_result

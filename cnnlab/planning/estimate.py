@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.loading import described
-from cnnlab.planning import plan
+from cnnlab.planning.runs import Plan, Run, uncut
 from cnnlab.training.throughput import kind, pace
 
 MOST_RECORDS = 500
@@ -37,7 +37,7 @@ class Estimate:
     like: int
 
 
-def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
+def estimated_cost(planned: Plan, workers: int) -> Estimate:
     """What the pending runs of a plan will take.
 
     Args:
@@ -45,7 +45,7 @@ def estimated_cost(planned: plan.Plan, workers: int) -> Estimate:
         workers: how many train at the same time
     """
     pending = planned.pending
-    first = plan.uncut(planned.runs)
+    first = uncut(planned.runs)
     kinds = [kind(run.job.config.plain(), first[run.fingerprint]) for run in pending]
     wanted = set(kinds)
     paces: dict[str, list[float]] = {}  # seconds an epoch
@@ -83,7 +83,7 @@ def _records(outputs: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
             yield path.parent, result
 
 
-def _tried(run: plan.Run) -> tuple[float, int]:
+def _tried(run: Run) -> tuple[float, int]:
     """Seconds an epoch, and bytes of the record, from some steps of training on this machine."""
     from cnnlab.training.assemble import assemble
 

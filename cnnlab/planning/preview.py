@@ -10,14 +10,14 @@ from rich.table import Table
 from cnnlab.config.schema import key_text
 from cnnlab.core.console import console, duration, labelled, say
 from cnnlab.core.formats import byte_size, short
-from cnnlab.planning import plan
 from cnnlab.planning.estimate import estimated_cost
+from cnnlab.planning.runs import STATES, Plan, Run
 
 MOST_ROWS = 50
 """As many variants are listed one by one."""
 
 
-def print_plan(planned: plan.Plan, workers: int) -> None:
+def print_plan(planned: Plan, workers: int) -> None:
     """Prints a plan.
 
     Args:
@@ -29,7 +29,7 @@ def print_plan(planned: plan.Plan, workers: int) -> None:
     if variants > MOST_ROWS:
         console.print(f"... and {variants - MOST_ROWS:,} more variants.")
     states = Counter(run.state for run in planned.runs)
-    counts = ", ".join(f"{states[state]:,} {state}" for state in plan.STATES if states[state])
+    counts = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
     pending = planned.pending
     if not pending:
         console.print(f"{counts}. Nothing is left to train.")
@@ -47,10 +47,10 @@ def print_plan(planned: plan.Plan, workers: int) -> None:
         say("There is not enough room for these records.", level=30)
 
 
-def _grid(planned: plan.Plan) -> Table:
+def _grid(planned: Plan) -> Table:
     """A row a variant: how many of its runs are in which state."""
     present = {run.state for run in planned.runs}
-    states = [state for state in plan.STATES if state in present]
+    states = [state for state in STATES if state in present]
     title = f"{planned.name}: runs of each variant"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key in planned.factors:
@@ -65,7 +65,7 @@ def _grid(planned: plan.Plan) -> Table:
     return table
 
 
-def _variant(planned: plan.Plan, run: plan.Run) -> tuple[str, ...]:
+def _variant(planned: Plan, run: Run) -> tuple[str, ...]:
     return tuple(short(run.job.values.get(key, "-")) for key in planned.factors)
 
 

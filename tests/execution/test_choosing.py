@@ -11,17 +11,17 @@ from conftest import ROOT, SMALL, command, config_of
 from cnnlab.data.loading import load
 from cnnlab.execution import choosing
 from cnnlab.execution.measuring import Measured
-from cnnlab.planning import plan
 from cnnlab.planning.grid import Job
+from cnnlab.planning.runs import Run
 from cnnlab.records.writer import stack_id
 
 LONG = (*SMALL, "batch_size=8", "epochs=20")
 
 
-def run(number: int, *overrides: str, epoch: int = 0) -> plan.Run:
+def run(number: int, *overrides: str, epoch: int = 0) -> Run:
     config = config_of(*LONG, f"lr={0.01 * (1 + number)}", *overrides)
     job = Job(config, {}, (), {}, {})
-    return plan.Run(f"id{number}", job, load(config.data).fingerprint, Path("x"), None, epoch)
+    return Run(f"id{number}", job, load(config.data).fingerprint, Path("x"), None, epoch)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from cnnlab.config.schema import DRAWS, HELD
 from cnnlab.core.errors import Refused
 from cnnlab.data import loading
 from cnnlab.planning import plan
+from cnnlab.planning.runs import uncut
 from cnnlab.records.identity import run_id
 
 
@@ -165,9 +166,9 @@ def test_images_that_are_not_here_have_a_plan_with_a_cut_for_each_seed(tmp_path)
 def test_what_differs_in_the_cut_only_is_timed_once():
     """How long a step takes does not depend on which images validate."""
     runs = made("data.split_seed=seed", "seeds=3").runs
-    assert set(plan.uncut(runs).values()) == {runs[0].fingerprint}
+    assert set(uncut(runs).values()) == {runs[0].fingerprint}
     other = made("data.split_seed=seed", "data.size=13", "seeds=1").runs
-    assert len(set(plan.uncut((*runs, *other)).values())) == 2
+    assert len(set(uncut((*runs, *other)).values())) == 2
 
 
 def test_a_runs_record_says_what_its_seed_stood_for():
