@@ -11,7 +11,7 @@ from kill import Sweep
 from test_lookup import begin, finish, one, planned
 
 from cnnlab.core.errors import Refused
-from cnnlab.planning import plan
+from cnnlab.planning import plan, runs
 from cnnlab.records import checkpoint
 from cnnlab.records.schema import METRICS, TIMING, read_result
 from cnnlab.records.writer import open_record
@@ -167,7 +167,8 @@ BEFORE = {"cnnlab/x.py": "old"}
 @pytest.fixture
 def code(monkeypatch):
     """All runs have the code NOW."""
-    monkeypatch.setattr(plan, "sources_of", lambda config: NOW)
+    for module in (plan, runs):
+        monkeypatch.setattr(module, "sources_of", lambda config: NOW)
 
 
 @pytest.mark.parametrize("status", ["done", "diverged", "failed"])
